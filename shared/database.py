@@ -1,0 +1,75 @@
+"""Opens PostgreSQL: a pool for reads (SQLAlchemy over asyncpg), single connections for writers."""
+
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+from sqlalchemy import MetaData
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+POOL_WAIT_SECONDS_MAX = 5
+CONNECT_SECONDS_MAX = 5
+NAMING = {
+    "ix": "ix_%(table_name)s__%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s__%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s__%(constraint_name)s",
+    "fk": "fk_%(table_name)s__%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def schema_metadata(schema: str) -> MetaData:
+    """Return the metadata in which a service declares the tables of its own schema."""
+    return MetaData(schema=schema, naming_convention=NAMING)
+
+
+def open_database(
+    url: str, *, application_name: str, pool_size: int = 10, statement_timeout_ms: int = 30_000
+) -> AsyncEngine:
+    """Return a pool of connections to `url`; none is opened before the first use.
+
+    Autocommit: a read is one statement and needs no transaction of its own.
+    """
+    return create_async_engine(
+        _driver_url(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_SECONDS_MAX,
+        pool_pre_ping=False,
+        isolation_level="AUTOCOMMIT",
+        connect_args={
+            "timeout": CONNECT_SECONDS_MAX,
+            "server_settings": _server_settings(application_name, statement_timeout_ms),
+        },
+    )
+
+
+async def connect(
+    url: str, *, application_name: str, statement_timeout_ms: int = 30_000, **server_settings: str
+) -> asyncpg.Connection:
+    """Open one connection for a writer that owns its transactions."""
+    settings = _server_settings(application_name, statement_timeout_ms) | server_settings
+    return await asyncpg.connect(
+        plain_dsn(url), timeout=CONNECT_SECONDS_MAX, server_settings=settings
+    )
+
+
+def plain_dsn(url: str) -> str:
+    """Return `url` as asyncpg takes it: without SQLAlchemy's driver name."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(scheme=parts.scheme.partition("+")[0]))
+
+
+def _driver_url(url: str) -> URL:
+    return make_url(url).set(drivername="postgresql+asyncpg")
+
+
+def _server_settings(application_name: str, statement_timeout_ms: int) -> dict[str, Any]:
+    return {
+        "application_name": application_name,
+        "jit": "off",
+        "timezone": "UTC",
+        "statement_timeout": str(statement_timeout_ms),
+        "idle_in_transaction_session_timeout": "60000",
+    }

@@ -1,0 +1,172 @@
+"""Builds a service's FastAPI application: limits, request ids, problems, docs, probes, metrics."""
+
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Response
+from fastapi_offline import FastAPIOffline
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.problems import install_problem_handlers
+
+REQUEST_ID_HEADER = "X-Request-ID"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """A service's Prometheus registry with what every service counts."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    requests: Counter = field(init=False)
+    seconds: Histogram = field(init=False)
+
+    def __post_init__(self) -> None:
+        ProcessCollector(registry=self.registry)
+        labels = ("method", "route", "status")
+        requests = Counter("http_requests", "answers", labels, registry=self.registry)
+        seconds = Histogram(
+            "http_request_seconds", "time to answer", ("method", "route"), registry=self.registry
+        )
+        object.__setattr__(self, "requests", requests)
+        object.__setattr__(self, "seconds", seconds)
+
+
+def create_service(
+    *,
+    title: str,
+    description: str,
+    version: str,
+    body_bytes_max: int,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+    readiness: Callable[[FastAPI], Awaitable[dict[str, Any]]],
+) -> FastAPI:
+    """Return an application with everything but the service's own routes.
+
+    `readiness` returns facts for /readyz or raises Unavailable (503). `app.state.metrics` holds
+    the Metrics; paths answer with and without their trailing slash.
+    """
+    app: FastAPI = FastAPIOffline(
+        title=title,
+        description=description,
+        version=version,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        max_body_size=body_bytes_max,
+    )
+    app.state.metrics = Metrics()
+    install_problem_handlers(app)
+    _add_probes(app, readiness)
+    app.add_middleware(_SlashMiddleware, service=app)
+    app.add_middleware(_RequestMiddleware, metrics=app.state.metrics)
+    return app
+
+
+def _add_probes(app: FastAPI, readiness: Callable[[FastAPI], Awaitable[dict[str, Any]]]) -> None:
+    @app.get("/livez", tags=["operations"], summary="Tell whether the process runs")
+    async def livez() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get(
+        "/readyz",
+        tags=["operations"],
+        summary="Tell whether the service can work",
+        responses={503: {"description": "Problem: the service cannot work now"}},
+    )
+    async def readyz() -> dict[str, Any]:
+        return {"status": "ok", **await readiness(app)}
+
+    @app.get("/metrics", tags=["operations"], summary="Figures in Prometheus' text format")
+    async def metrics() -> Response:
+        return Response(generate_latest(app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class _SlashMiddleware:
+    """Lets every path be written with or without a trailing slash, without a redirect."""
+
+    def __init__(self, app: ASGIApp, service: FastAPI) -> None:
+        self._app = app
+        self._service = service
+        self._collections: frozenset[str] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if self._collections is None:
+                paths = self._service.openapi()["paths"]
+                self._collections = frozenset(path for path in paths if path.endswith("/"))
+            path = scope["path"]
+            if path + "/" in self._collections:
+                scope["path"] = path + "/"
+            elif path.endswith("/") and path not in self._collections and len(path) > 1:
+                scope["path"] = path[:-1]
+        await self._app(scope, receive, send)
+
+
+class _RequestMiddleware:
+    """Gives each request an id, measures it, logs it, and sets the security headers."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        offered = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        request_id = offered if _REQUEST_ID.fullmatch(offered) else str(uuid.uuid4())
+        started = time.perf_counter()
+        status = 500
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID_HEADER] = request_id
+                for name, value in _SECURITY_HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except ClientDisconnect:
+                log.info("client_left", path=scope["path"])
+            finally:
+                self._record(scope, status, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "other")
+        self._metrics.requests.labels(scope["method"], route, status).inc()
+        self._metrics.seconds.labels(scope["method"], route).observe(seconds)
+        if route not in {"/livez", "/readyz", "/metrics"}:
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                ms=round(seconds * 1000, 2),
+            )

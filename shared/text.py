@@ -1,0 +1,68 @@
+"""Text that PostgreSQL and JSON can both carry."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+_CODE_POINTS_REFUSED = {0} | set(range(0xD800, 0xE000))
+JSON_DEPTH_MAX = 8
+JSON_ITEMS_MAX = 500
+JSON_TEXT_CHARS_MAX = 4_000
+JSON_INTEGER_MAX = 2**53 - 1
+
+
+def require_storable(text: str) -> str:
+    """Return `text`; raise ValueError if it holds NUL or a lone surrogate."""
+    if any(ord(character) in _CODE_POINTS_REFUSED for character in text):
+        raise ValueError("holds a NUL character or a lone surrogate")
+    return text
+
+
+def require_storable_json(value: dict[str, Any]) -> dict[str, Any]:
+    """Return `value`; raise ValueError if any part of it cannot be stored and read back alike.
+
+    Bounds depth, number of items and lengths; refuses NaN, infinities and integers beyond 2^53-1,
+    which other JSON readers would change.
+    """
+    items_left = JSON_ITEMS_MAX
+    pending: list[tuple[Any, int]] = [(value, 1)]
+    while pending:
+        part, depth = pending.pop()
+        items_left -= 1
+        if items_left < 0:
+            raise ValueError(f"holds more than {JSON_ITEMS_MAX} values")
+        if depth > JSON_DEPTH_MAX:
+            raise ValueError(f"is nested deeper than {JSON_DEPTH_MAX}")
+        if isinstance(part, dict):
+            for key, inner in part.items():
+                _require_text(key)
+                pending.append((inner, depth + 1))
+        elif isinstance(part, list):
+            pending.extend((inner, depth + 1) for inner in part)
+        else:
+            _require_scalar(part)
+    return value
+
+
+def _require_scalar(part: Any) -> None:
+    if isinstance(part, str):
+        _require_text(part)
+    elif isinstance(part, float):
+        if not abs(part) < float("inf"):
+            raise ValueError("holds a number that is not finite")
+    elif isinstance(part, int) and not abs(part) <= JSON_INTEGER_MAX:
+        raise ValueError("holds an integer beyond 2^53-1; send it as a string")
+
+
+def _require_text(text: str) -> None:
+    require_storable(text)
+    if len(text) > JSON_TEXT_CHARS_MAX:
+        raise ValueError(f"holds a text of more than {JSON_TEXT_CHARS_MAX} characters")
+
+
+SafeStr = Annotated[str, AfterValidator(require_storable)]
+Metadata = Annotated[
+    dict[str, Any],
+    AfterValidator(require_storable_json),
+    Field(description="free JSON that travels with the entry; never read by a rule"),
+]
