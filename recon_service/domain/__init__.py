@@ -1,0 +1,1 @@
+"""What decides, free of input and output: source definitions, record frames and evidence."""

@@ -1,0 +1,1 @@
+"""Matchers: pure functions that pair records with ledger items."""

@@ -1,0 +1,1 @@
+"""Readers: bring a source's lines into columns of strings."""
