@@ -130,10 +130,8 @@ class Policy(Model):
 
     amount_tolerance: AmountTolerance = AmountTolerance()
     window: Window = Window()
-    auto_threshold: CurrencyList = Annotated[tuple[CurrencyCode, ...], Field(strict=False)]
-Probability = 0.8
-    suggest_threshold: CurrencyList = Annotated[tuple[CurrencyCode, ...], Field(strict=False)]
-Probability = 0.5
+    auto_threshold: Probability = 0.8
+    suggest_threshold: Probability = 0.5
 
     @model_validator(mode="after")
     def _thresholds_are_ordered(self) -> Self:

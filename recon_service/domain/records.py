@@ -21,7 +21,7 @@ INSTANT = pl.Datetime("us", "UTC")
 # What a reader hands over: text as it stands in the source, one row per line that could be read.
 RAW_SCHEMA = pl.Schema(
     {"line_no": pl.Int64, "offset": pl.Int64, "raw": pl.String}
-    | {field: pl.String for field in RAW_FIELDS}
+    | dict.fromkeys(RAW_FIELDS, pl.String)
 )
 REJECTED_SCHEMA = pl.Schema(
     {"line_no": pl.Int64, "offset": pl.Int64, "raw": pl.String, "reason": pl.String}
