@@ -18,69 +18,66 @@ RAW_FIELDS = (
 )
 INSTANT = pl.Datetime("us", "UTC")
 
+
+def _schema(**columns: pl.DataType | type[pl.DataType]) -> pl.Schema:
+    return pl.Schema(columns)
+
+
 # What a reader hands over: text as it stands in the source, one row per line that could be read.
-RAW_SCHEMA = pl.Schema(
-    {"line_no": pl.Int64, "offset": pl.Int64, "raw": pl.String}
-    | dict.fromkeys(RAW_FIELDS, pl.String)
+RAW_SCHEMA = _schema(
+    line_no=pl.Int64,
+    offset=pl.Int64,
+    raw=pl.String,
+    **dict.fromkeys(RAW_FIELDS, pl.String),
 )
-REJECTED_SCHEMA = pl.Schema(
-    {"line_no": pl.Int64, "offset": pl.Int64, "raw": pl.String, "reason": pl.String}
-)
-ACCEPTED_SCHEMA = pl.Schema(
-    {
-        "line_no": pl.Int64,
-        "offset": pl.Int64,
-        "external_id": pl.String,
-        "occurred_at": INSTANT,
-        "booked_on": pl.Date,
-        "amount_minor": pl.Int64,
-        "scale": pl.Int16,
-        "currency": pl.String,
-        "text": pl.String,
-        "counterparty": pl.String,
-        "fingerprint": pl.String,
-        "ordinal": pl.Int32,
-    }
+REJECTED_SCHEMA = _schema(line_no=pl.Int64, offset=pl.Int64, raw=pl.String, reason=pl.String)
+ACCEPTED_SCHEMA = _schema(
+    line_no=pl.Int64,
+    offset=pl.Int64,
+    external_id=pl.String,
+    occurred_at=INSTANT,
+    booked_on=pl.Date,
+    amount_minor=pl.Int64,
+    scale=pl.Int16,
+    currency=pl.String,
+    text=pl.String,
+    counterparty=pl.String,
+    fingerprint=pl.String,
+    ordinal=pl.Int32,
 )
 
 # The two sides of a match. Amounts are comparable: signed on both sides or on neither.
-RECORD_SCHEMA = pl.Schema(
-    {
-        "record_id": pl.String,
-        "external_id": pl.String,
-        "occurred_at": INSTANT,
-        "booked_on": pl.Date,
-        "amount_minor": pl.Int64,
-        "scale": pl.Int16,
-        "currency": pl.String,
-        "text": pl.String,
-        "counterparty": pl.String,
-    }
+RECORD_SCHEMA = _schema(
+    record_id=pl.String,
+    external_id=pl.String,
+    occurred_at=INSTANT,
+    booked_on=pl.Date,
+    amount_minor=pl.Int64,
+    scale=pl.Int16,
+    currency=pl.String,
+    text=pl.String,
+    counterparty=pl.String,
 )
-ITEM_SCHEMA = pl.Schema(
-    {
-        "internal_id": pl.String,
-        "reference": pl.String,
-        "effective_at": INSTANT,
-        "effective_on": pl.Date,
-        "amount_minor": pl.Int64,
-        "currency": pl.String,
-        "text": pl.String,
-        "counterparty": pl.String,
-    }
+ITEM_SCHEMA = _schema(
+    internal_id=pl.String,
+    reference=pl.String,
+    effective_at=INSTANT,
+    effective_on=pl.Date,
+    amount_minor=pl.Int64,
+    currency=pl.String,
+    text=pl.String,
+    counterparty=pl.String,
 )
-OUTCOME_SCHEMA = pl.Schema(
-    {
-        "record_id": pl.String,
-        "internal_id": pl.String,
-        "match_type": pl.String,
-        "decision": pl.String,
-        "score": pl.Float64,
-        "residual_minor": pl.Int64,
-        "cause": pl.String,
-        "evidence": pl.String,
-        "reason": pl.String,
-    }
+OUTCOME_SCHEMA = _schema(
+    record_id=pl.String,
+    internal_id=pl.String,
+    match_type=pl.String,
+    decision=pl.String,
+    score=pl.Float64,
+    residual_minor=pl.Int64,
+    cause=pl.String,
+    evidence=pl.String,
+    reason=pl.String,
 )
 
 
@@ -120,7 +117,7 @@ def comparable(records: pl.DataFrame, config: SourceConfig) -> pl.DataFrame:
     """
     amount = pl.col("amount_minor")
     signed = amount if config.ledger_account_id is not None else amount.abs()
-    return records.with_columns(signed).select(RECORD_SCHEMA.names()).cast(dict(RECORD_SCHEMA))
+    return records.with_columns(signed).select(RECORD_SCHEMA.names()).cast(RECORD_SCHEMA)
 
 
 def on_local_date(instant: str, *, config: SourceConfig, name: str) -> pl.Expr:
