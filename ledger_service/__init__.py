@@ -1,1 +1,1 @@
-
+"""The ledger: an event-sourced double-entry book behind a REST interface."""

@@ -9,7 +9,8 @@ AMOUNT_DIGITS_MAX = 18
 """Digits that an amount may have in all, so that it always fits PostgreSQL's bigint."""
 AMOUNT_MINOR_MAX = 10**AMOUNT_DIGITS_MAX - 1
 SCALE_MAX = 18
-AMOUNT_PATTERN = r"^[0-9]{1,18}(\.[0-9]{1,18})?$"
+AMOUNT_PATTERN = r"^[0-9]+(\.[0-9]+)?$"
+AMOUNT_CHARS_MAX = 40
 CURRENCY_PATTERN = r"^[A-Z][A-Z0-9]{2,11}$"
 _AMOUNT = re.compile(AMOUNT_PATTERN, re.ASCII)
 _CURRENCY = re.compile(CURRENCY_PATTERN, re.ASCII)
@@ -17,6 +18,18 @@ _CURRENCY = re.compile(CURRENCY_PATTERN, re.ASCII)
 
 class AmountError(ValueError):
     """The text is not an amount of the currency's scale; the message says why."""
+
+
+class AmountMalformed(AmountError):
+    """The text is not digits with at most one decimal point."""
+
+
+class AmountScale(AmountError):
+    """The text has more decimals than the currency."""
+
+
+class AmountTooLarge(AmountError):
+    """The amount has more digits than can be stored."""
 
 
 class Currencies:
@@ -30,7 +43,7 @@ class Currencies:
             if currency.exponent is not None
         }
         for code, scale in (assets or {}).items():
-            if not _CURRENCY.match(code):
+            if not _CURRENCY.fullmatch(code):
                 raise ValueError(f"asset code {code!r} is not 3 to 12 capital letters or digits")
             if not 0 <= scale <= SCALE_MAX:
                 raise ValueError(f"asset {code} has scale {scale}, which is not 0 to {SCALE_MAX}")
@@ -52,16 +65,16 @@ def parse_amount(text: str, scale: int) -> int:
     """Return the minor units that an unsigned decimal string names at `scale` decimals.
 
     Trailing zeros may be left out ("5.5" is 550 at scale 2) but never exceed the scale, not even
-    as zeros: nothing is rounded. Raises AmountError.
+    as zeros: nothing is rounded. Raises AmountMalformed, AmountScale or AmountTooLarge.
     """
-    if not _AMOUNT.match(text):
-        raise AmountError("an amount is digits with at most one decimal point")
+    if len(text) > AMOUNT_CHARS_MAX or not _AMOUNT.fullmatch(text):
+        raise AmountMalformed("an amount is digits with at most one decimal point")
     whole, _, fraction = text.partition(".")
     if len(fraction) > scale:
-        raise AmountError(f"{len(fraction)} decimals, the currency has {scale}")
+        raise AmountScale(f"{len(fraction)} decimals, the currency has {scale}")
     amount_minor = int(whole + fraction.ljust(scale, "0"))
     if amount_minor > AMOUNT_MINOR_MAX:
-        raise AmountError(f"more than {AMOUNT_DIGITS_MAX} digits")
+        raise AmountTooLarge(f"more than {AMOUNT_DIGITS_MAX} digits")
     return amount_minor
 
 

@@ -1,6 +1,7 @@
 """Renders every error as an RFC 9457 `application/problem+json` document."""
 
 import asyncio
+import socket
 from typing import Any
 
 import asyncpg
@@ -191,10 +192,13 @@ def is_connection_trouble(error: BaseException) -> bool:
         if error.connection_invalidated:
             return True
         return error.orig is not None and is_connection_trouble(error.orig.__cause__ or error.orig)
+    if isinstance(error, ValueError):  # asyncpg's own refusal of a value is an InterfaceError too
+        return False
     return isinstance(
         error,
         (
             ConnectionError,
+            socket.gaierror,
             PoolTimeout,
             asyncio.TimeoutError,
             asyncpg.PostgresConnectionError,

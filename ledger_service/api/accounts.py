@@ -1,0 +1,143 @@
+"""Routes of accounts: open, get, list, balance."""
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import RowMapping
+from uuid_utils.compat import uuid7
+
+from ledger_service.api.answers import LEDGER_NAME, overdraft_document, refusal_error
+from ledger_service.api.bodies import AccountOut, AccountPage, BalanceOut, OpenAccountBody
+from ledger_service.api.lists import LIMIT_DEFAULT, Cursor, Limit, next_link
+from ledger_service.api.submit import submit
+from ledger_service.dependencies import Held
+from ledger_service.domain.commands import OpenAccount
+from ledger_service.domain.refusals import Refusal
+from ledger_service.repositories.accounts import accounts_page, balance_now, find_account
+from ledger_service.tables import MAIN_LEDGER_ID
+from shared.errors import InvalidCursor, KeyInFlight, KeyReused, NotFound, QueueFull
+from shared.idempotency import KeyHeader, identify
+from shared.money import format_minor
+from shared.pagination import decode_cursor, encode_cursor
+from shared.problems import body_responses, problem_responses
+
+router = APIRouter(prefix="/ledger/account", tags=["accounts"])
+_OPEN_REFUSALS = (
+    Refusal.UNKNOWN_CURRENCY,
+    Refusal.AMOUNT_MALFORMED,
+    Refusal.AMOUNT_SCALE,
+    Refusal.AMOUNT_TOO_LARGE,
+)
+
+
+@router.post(
+    "/",
+    status_code=201,
+    summary="Open an account",
+    response_model=AccountOut,
+    responses=body_responses()
+    | problem_responses(*map(refusal_error, _OPEN_REFUSALS), KeyReused, KeyInFlight, QueueFull),
+)
+async def open_account(body: OpenAccountBody, held: Held, key: KeyHeader) -> Response:
+    """Open an account of one currency. Its type and overdraft are fixed from then on."""
+    command = OpenAccount(
+        account_id=uuid7(),
+        currency=body.currency,
+        scale=held.currencies.scale_of(body.currency),
+        type=body.type,
+        overdraft_limit=_overdraft_limit(body, held),
+        metadata=body.metadata,
+    )
+    return await submit(held, command, identify(key, "open account", body.model_dump(mode="json")))
+
+
+@router.get(
+    "/",
+    summary="List accounts",
+    response_model=AccountPage,
+    responses=problem_responses(InvalidCursor),
+)
+async def list_accounts(
+    request: Request, held: Held, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
+) -> dict[str, Any]:
+    """Accounts in the order in which they were opened."""
+    after = decode_cursor("accounts", cursor, int)
+    rows, last = await accounts_page(
+        held.database, MAIN_LEDGER_ID, after_seq=after[0] if after else None, limit=limit
+    )
+    following = None if last is None else encode_cursor("accounts", last)
+    return {
+        "accounts": [_account_out(row) for row in rows],
+        "next_cursor": following,
+        "next": following and next_link(request, following),
+    }
+
+
+@router.get(
+    "/{account_id}",
+    summary="Get an account",
+    response_model=AccountOut,
+    responses=problem_responses(NotFound),
+)
+async def get_account(account_id: UUID, held: Held) -> dict[str, Any]:
+    """An account as its entries made it."""
+    row = await find_account(held.database, MAIN_LEDGER_ID, account_id)
+    if row is None:
+        raise _no_account(account_id)
+    return _account_out(row)
+
+
+@router.get(
+    "/{account_id}/balance",
+    summary="Get an account's balance",
+    response_model=BalanceOut,
+    responses=problem_responses(NotFound),
+)
+async def get_balance(account_id: UUID, held: Held) -> dict[str, Any]:
+    """The balance now: credits less debits. A debited account of type `internal` is negative."""
+    found = await balance_now(held.database, MAIN_LEDGER_ID, account_id)
+    if found is None:
+        raise _no_account(account_id)
+    return {
+        "account_id": account_id,
+        "currency": found.currency,
+        "balance": format_minor(found.credits_minor - found.debits_minor, found.scale),
+        "debits": format_minor(found.debits_minor, found.scale),
+        "credits": format_minor(found.credits_minor, found.scale),
+        "position": found.position,
+        "seq": found.seq,
+    }
+
+
+def _overdraft_limit(body: OpenAccountBody, held: Held) -> str | None:
+    """Return the decimal limit of the overdraft, "0" where it is refused, None where unlimited."""
+    if body.overdraft is None:
+        policy, limit = held.settings.overdraft[body.type], None
+    else:
+        policy, limit = body.overdraft.policy, body.overdraft.limit
+    if policy == "allowed":
+        return None
+    if policy == "refused":
+        return "0"
+    return limit or policy
+
+
+def _account_out(row: RowMapping) -> dict[str, Any]:
+    return {
+        "account_id": row["account_id"],
+        "ledger": LEDGER_NAME,
+        "currency": row["currency"],
+        "scale": row["scale"],
+        "type": row["type"],
+        "status": row["status"],
+        "overdraft": overdraft_document(row["floor_minor"], row["scale"]),
+        "metadata": row["metadata"],
+        "version": row["version"],
+        "seq": row["opened_seq"],
+        "opened_at": row["opened_at"],
+    }
+
+
+def _no_account(account_id: UUID) -> NotFound:
+    return NotFound(f"there is no account {account_id}", account_id=str(account_id))

@@ -1,0 +1,227 @@
+"""The JSON that the ledger takes and gives, as models with examples for Swagger."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from ledger_service.domain.model import AccountType, Direction
+from shared.money import AMOUNT_CHARS_MAX, AMOUNT_PATTERN, CURRENCY_PATTERN
+from shared.text import Metadata, SafeStr
+
+REFERENCE_CHARS_MAX = 255
+ACCOUNT_EXAMPLE = "01980b5c-6f5e-7c3a-9d55-0d4f4d1f2a10"
+OTHER_ACCOUNT_EXAMPLE = "01980b5c-6f5f-7a01-8d10-0d4f4d1f2a11"
+TRANSACTION_EXAMPLE = "01980b5c-7001-7b2c-8e3d-0d4f4d1f2a12"
+
+Amount = Annotated[
+    str,
+    Field(
+        max_length=AMOUNT_CHARS_MAX,
+        description="decimal string of at most the currency's decimals; never rounded",
+        json_schema_extra={"pattern": AMOUNT_PATTERN},
+        examples=["100.50"],
+    ),
+]
+CurrencyCode = Annotated[str, Field(pattern=CURRENCY_PATTERN, examples=["USD"])]
+Reference = Annotated[
+    SafeStr,
+    Field(
+        min_length=1,
+        max_length=REFERENCE_CHARS_MAX,
+        description="the outside world's id of this payment",
+        examples=["INV-2025-001"],
+    ),
+]
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Out(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Overdraft(_In):
+    """How far the balance may go below zero; fixed for the life of the account."""
+
+    policy: Literal["allowed", "refused", "floor"]
+    limit: Amount | None = Field(
+        default=None, description="with `floor`: how far below zero, as a positive amount"
+    )
+
+    @model_validator(mode="after")
+    def _limit_goes_with_floor(self) -> "Overdraft":
+        if (self.policy == "floor") != (self.limit is not None):
+            raise ValueError("`limit` goes with the policy `floor`, and only with it")
+        return self
+
+
+class OpenAccountBody(_In):
+    """A new account."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"currency": "USD", "type": "user", "metadata": {"name": "John Doe"}}]
+        }
+    )
+
+    currency: CurrencyCode
+    type: AccountType = Field(
+        strict=False,
+        description="`internal` accounts (floats, funding, fees) may go below zero, "
+        "`user` accounts may not, unless the settings or `overdraft` say otherwise",
+    )
+    overdraft: Overdraft | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class TransferBody(_In):
+    """Money from one account to another."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "source_account_id": ACCOUNT_EXAMPLE,
+                    "destination_account_id": OTHER_ACCOUNT_EXAMPLE,
+                    "amount": "100.50",
+                    "currency": "USD",
+                    "metadata": {"description": "Payment for services"},
+                }
+            ]
+        }
+    )
+
+    source_account_id: UUID = Field(strict=False, description="is debited")
+    destination_account_id: UUID = Field(strict=False, description="is credited")
+    amount: Amount
+    currency: CurrencyCode
+    reference: Reference | None = None
+    effective_at: AwareDatetime | None = Field(
+        default=None,
+        strict=False,
+        description="when it counts (RFC 3339 with offset), not in the future; now if left out",
+    )
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class OverdraftOut(_Out):
+    policy: Literal["allowed", "refused", "floor"]
+    floor: str | None = Field(description="lowest balance that a debit may leave")
+
+
+class AccountOut(_Out):
+    """An account as its entries made it."""
+
+    account_id: UUID = Field(examples=[ACCOUNT_EXAMPLE])
+    ledger: str
+    currency: str
+    scale: int
+    type: AccountType
+    status: str
+    overdraft: OverdraftOut
+    metadata: dict[str, Any]
+    version: int = Field(description="counts the changes of the account itself")
+    seq: int = Field(description="the journal entry that opened it")
+    opened_at: datetime
+
+
+class TransactionOut(_Out):
+    """A posted transaction."""
+
+    transaction_id: UUID = Field(examples=[TRANSACTION_EXAMPLE])
+    seq: int
+    kind: str
+    reference: str | None
+    source_account_id: UUID
+    destination_account_id: UUID
+    amount: str
+    currency: str
+    effective_at: datetime
+    recorded_at: datetime
+    metadata: dict[str, Any]
+
+
+class PostedOut(TransactionOut):
+    """A transaction just posted, with the balances that it left."""
+
+    balances: dict[UUID, str] = Field(description="balance after it, by account")
+
+
+class BalanceOut(_Out):
+    """An account's balance now: credits less debits."""
+
+    account_id: UUID
+    currency: str
+    balance: str = Field(examples=["400.00"])
+    debits: str
+    credits: str
+    position: int = Field(description="number of the account's events")
+    seq: int = Field(description="the ledger's last entry that this balance knows of")
+
+
+class CurrencyAmount(_Out):
+    currency: str
+    amount: str
+
+
+class TransactionRow(_Out):
+    """One transaction in a list."""
+
+    transaction_id: UUID
+    seq: int
+    reference: str | None
+    amounts: list[CurrencyAmount] = Field(description="what moved, by currency")
+    effective_at: datetime
+    recorded_at: datetime
+    description: str | None = Field(description="`metadata.description`, if it is a text")
+    counterparty: str | None = Field(description="`metadata.counterparty`, if it is a text")
+
+
+class EventRow(_Out):
+    """One debit or credit."""
+
+    transaction_id: UUID
+    seq: int
+    line: int
+    account_id: UUID
+    direction: Direction
+    amount: str
+    currency: str
+    balance_after: str
+    position: int = Field(description="counts the account's events from 1, without a gap")
+    reference: str | None
+    effective_at: datetime
+    recorded_at: datetime
+    description: str | None
+    counterparty: str | None
+
+
+class HeadOut(_Out):
+    """Where the ledger's history ends."""
+
+    ledger: str
+    seq: int
+    recorded_at: datetime | None
+
+
+class Page(_Out):
+    """A page of a list; `next` is the link to the following one, null on the last."""
+
+    next_cursor: str | None
+    next: str | None
+
+
+class AccountPage(Page):
+    accounts: list[AccountOut]
+
+
+class TransactionPage(Page):
+    transactions: list[TransactionRow]
+
+
+class EventPage(Page):
+    events: list[EventRow]

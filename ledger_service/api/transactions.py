@@ -1,0 +1,74 @@
+"""Routes that read transactions."""
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from ledger_service.api.answers import transaction_document
+from ledger_service.api.bodies import TransactionOut, TransactionPage
+from ledger_service.api.lists import (
+    LIMIT_DEFAULT,
+    STREAM_RESPONSES,
+    Accept,
+    Cursor,
+    HistoryRange,
+    Limit,
+    page_of_documents,
+    stream_or_none,
+)
+from ledger_service.dependencies import Held
+from ledger_service.repositories.transactions import (
+    find_transaction,
+    transactions_page,
+    transactions_stream,
+)
+from ledger_service.tables import MAIN_LEDGER_ID
+from shared.errors import InvalidCursor, NotFound
+from shared.pagination import decode_cursor, encode_cursor
+from shared.problems import problem_responses
+
+router = APIRouter(prefix="/ledger/transactions", tags=["transactions"])
+
+
+@router.get(
+    "/",
+    summary="List transactions",
+    response_model=TransactionPage,
+    responses=STREAM_RESPONSES | problem_responses(InvalidCursor),
+)
+async def list_transactions(
+    request: Request,
+    held: Held,
+    wanted: HistoryRange,
+    accept: Accept = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Cursor = None,
+) -> Response:
+    """Transactions in the order of the history, one row each."""
+    after = decode_cursor("transactions", cursor, int)
+    statement_for = partial(transactions_stream, MAIN_LEDGER_ID, wanted)
+    if stream := stream_or_none(held.database, accept, statement_for):
+        return stream
+    documents, last = await transactions_page(
+        held.database, MAIN_LEDGER_ID, wanted, after_seq=after[0] if after else None, limit=limit
+    )
+    following = None if last is None else encode_cursor("transactions", last)
+    return page_of_documents(request, "transactions", documents, following)
+
+
+@router.get(
+    "/{transaction_id}",
+    summary="Get a transaction",
+    response_model=TransactionOut,
+    responses=problem_responses(NotFound),
+)
+async def get_transaction(transaction_id: UUID, held: Held) -> dict[str, Any]:
+    """A transaction as it was posted."""
+    entry = await find_transaction(held.database, MAIN_LEDGER_ID, transaction_id)
+    if entry is None:
+        raise NotFound(
+            f"there is no transaction {transaction_id}", transaction_id=str(transaction_id)
+        )
+    return transaction_document(entry)

@@ -1,0 +1,86 @@
+"""Puts the ledger service together: settings, database, processor, routes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+
+from ledger_service.api import accounts, events, transactions, transfers
+from ledger_service.api.answers import render
+from ledger_service.dependencies import Resources
+from ledger_service.processor import CommandProcessor
+from ledger_service.repositories.accounts import head_now
+from ledger_service.settings import LedgerSettings
+from ledger_service.tables import MAIN_LEDGER_ID
+from shared.database import open_database
+from shared.http import create_service
+from shared.logging import configure_logging
+from shared.money import Currencies
+
+_DESCRIPTION = """
+An event-sourced double-entry ledger. Every accepted command is an entry of an append-only journal;
+every transaction is a balanced set of debits and credits; balances can be rebuilt from the log.
+
+Amounts are decimal strings, times RFC 3339 with offset, errors `application/problem+json`.
+"""
+
+
+def create_app(settings: LedgerSettings | None = None) -> FastAPI:
+    """Return the service; the database is opened when it starts, not when it is made."""
+    settings = settings or LedgerSettings.load()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        configure_logging("ledger", settings.log_level)
+        app.state.resources = held = _open(settings)
+        held.processor.start()
+        try:
+            yield
+        finally:
+            await held.processor.stop()
+            await held.database.dispose()
+
+    app = create_service(
+        title="Kairon ledger",
+        description=_DESCRIPTION,
+        version=version("kairon"),
+        body_bytes_max=settings.body_bytes_max,
+        lifespan=lifespan,
+        readiness=_readiness,
+    )
+    for module in (accounts, transfers, transactions, events):
+        app.include_router(module.router)
+    return app
+
+
+def _open(settings: LedgerSettings) -> Resources:
+    url = settings.require_database_url()
+    return Resources(
+        settings=settings,
+        database=open_database(
+            url,
+            application_name="kairon ledger reads",
+            pool_size=settings.pool_size,
+            statement_timeout_ms=settings.statement_timeout_ms,
+        ),
+        processor=CommandProcessor(
+            database_url=url,
+            ledger_id=MAIN_LEDGER_ID,
+            render=render,
+            queue_max=settings.queue_max,
+            batch_max=settings.batch_max,
+            answer_seconds_max=settings.answer_seconds_max,
+        ),
+        currencies=Currencies(settings.assets),
+    )
+
+
+async def _readiness(app: FastAPI) -> dict[str, Any]:
+    held: Resources = app.state.resources
+    head = await head_now(held.database, MAIN_LEDGER_ID)
+    return {"ledger": head.name, "seq": head.last_seq}
+
+
+app = create_app()

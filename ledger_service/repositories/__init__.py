@@ -1,0 +1,1 @@
+"""Reads of the books, each one statement; none of them can write."""

@@ -1,0 +1,41 @@
+"""What the ledger service is configured with; every key has the prefix LEDGER_."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import SettingsConfigDict
+
+from ledger_service.domain.model import AccountType
+from shared.money import AMOUNT_PATTERN
+from shared.settings import ServiceSettings
+
+_POLICY_PATTERN = rf"^(allowed|refused|{AMOUNT_PATTERN[1:-1]})$"
+
+
+def _name_every_type(policies: dict[AccountType, str]) -> dict[AccountType, str]:
+    return {AccountType.INTERNAL: "allowed", AccountType.USER: "refused"} | policies
+
+
+class LedgerSettings(ServiceSettings):
+    """Settings of one ledger process."""
+
+    model_config = SettingsConfigDict(env_prefix="LEDGER_", extra="ignore", frozen=True)
+
+    queue_max: int = Field(
+        default=4_096, ge=1, description="commands that may wait; more are answered 503"
+    )
+    batch_max: int = Field(
+        default=500, ge=1, le=5_000, description="commands that are committed together at most"
+    )
+    answer_seconds_max: float = Field(
+        default=30, gt=0, le=600, description="longest that a caller waits for the commit"
+    )
+    overdraft: Annotated[
+        dict[AccountType, Annotated[str, Field(pattern=_POLICY_PATTERN)]],
+        AfterValidator(_name_every_type),
+    ] = Field(
+        default_factory=dict,
+        validate_default=True,
+        description="overdraft of a new account by type, as JSON: allowed, refused, or the amount "
+        'by which it may go below zero: {"user": "100"}; fixed when the account is opened',
+    )

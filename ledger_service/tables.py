@@ -1,0 +1,148 @@
+"""The tables of schema `ledger`; every key of a hot table begins with the ledger.
+
+No foreign keys between hot tables: each insert would lock the parent's row. The fold guarantees
+what they would, and `ledger verify` checks it.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.database import schema_metadata
+
+SCHEMA = "ledger"
+MAIN_LEDGER_ID = 1
+APPEND_ONLY = ("journal", "events", "idempotency")
+metadata = schema_metadata(SCHEMA)
+
+
+def _instant(name: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+ledgers = Table(
+    "ledgers",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False, unique=True),
+    Column("last_seq", BigInteger, nullable=False, server_default="0"),
+    Column("last_entry_id", Uuid),
+    _instant("last_recorded_at", nullable=True),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
+    CheckConstraint("last_seq >= 0", name="last_seq_not_negative"),
+    comment="head row of each ledger: whoever writes takes it first, so seq has no gaps",
+    postgresql_with={"fillfactor": 10},
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("account_id", Uuid, primary_key=True),
+    Column("opened_seq", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("scale", SmallInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("floor_minor", BigInteger),
+    Column("status", Text, nullable=False, server_default="open"),
+    Column("metadata", JSONB, nullable=False),
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    _instant("opened_at"),
+    CheckConstraint("scale BETWEEN 0 AND 18", name="scale_in_range"),
+    CheckConstraint("type IN ('internal', 'user')", name="type_known"),
+    CheckConstraint("status IN ('open')", name="status_known"),
+    CheckConstraint("floor_minor <= 0", name="floor_not_positive"),
+    Index("uq_accounts__ledger_id_opened_seq", "ledger_id", "opened_seq", unique=True),
+    comment="projection: accounts as their entries made them; version counts changes",
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("entry_id", Uuid, nullable=False),
+    Column("kind", Text, nullable=False),
+    _instant("effective_at"),
+    _instant("recorded_at"),
+    Column("reference", Text),
+    Column("payload", JSONB, nullable=False),
+    CheckConstraint("seq > 0", name="seq_positive"),
+    CheckConstraint("kind IN ('account_opened', 'transfer')", name="kind_known"),
+    CheckConstraint("effective_at <= recorded_at", name="effective_not_in_future"),
+    Index("uq_journal__ledger_id_entry_id", "ledger_id", "entry_id", unique=True),
+    Index(
+        "ix_journal__effective",
+        "ledger_id",
+        "effective_at",
+        "seq",
+        postgresql_where=text("kind <> 'account_opened'"),
+    ),
+    Index(
+        "ix_journal__reference",
+        "ledger_id",
+        "reference",
+        "seq",
+        postgresql_where=text("reference IS NOT NULL"),
+    ),
+    comment="append-only: accepted commands in commit order; entry_id is the transaction's id",
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("line", SmallInteger, primary_key=True),
+    Column("account_id", Uuid, nullable=False),
+    Column("transaction_id", Uuid, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("balance_after_minor", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    CheckConstraint("direction IN ('debit', 'credit')", name="direction_known"),
+    CheckConstraint("amount_minor > 0", name="amount_positive"),
+    CheckConstraint("position > 0", name="position_positive"),
+    Index("ix_events__account", "ledger_id", "account_id", "seq", "line"),
+    comment="append-only: each debit and credit; position is gapless per account",
+)
+
+balances = Table(
+    "balances",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("account_id", Uuid, primary_key=True),
+    Column("debits_minor", BigInteger, nullable=False, server_default="0"),
+    Column("credits_minor", BigInteger, nullable=False, server_default="0"),
+    Column("position", BigInteger, nullable=False, server_default="0"),
+    CheckConstraint("debits_minor >= 0 AND credits_minor >= 0", name="totals_not_negative"),
+    comment="projection: running totals; no secondary index, so every update is heap-only",
+    postgresql_with={"fillfactor": 50},
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("key_hash", LargeBinary, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("seq", BigInteger),
+    Column("status", SmallInteger, nullable=False),
+    Column("answer", Text, nullable=False),
+    _instant("recorded_at"),
+    CheckConstraint("octet_length(key_hash) = 32", name="key_hash_is_sha256"),
+    CheckConstraint("octet_length(fingerprint) = 32", name="fingerprint_is_sha256"),
+    comment="append-only: the first answer under each Idempotency-Key, kept for ever",
+)
