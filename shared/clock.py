@@ -9,3 +9,8 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """Return the current instant, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def instant_text(instant: datetime) -> str:
+    """Return an aware instant as RFC 3339 in UTC with microseconds."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

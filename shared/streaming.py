@@ -1,11 +1,12 @@
 """Streams the rows of a query straight out of PostgreSQL's COPY, in constant memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Literal
 
 import asyncpg
-from sqlalchemy import Select, case, func
+from fastapi.responses import StreamingResponse
+from sqlalchemy import Select, String, case, func
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.elements import ColumnElement
@@ -14,6 +15,7 @@ CSV = "text/csv"
 NDJSON = "application/x-ndjson"
 STREAM_SECONDS_MAX = 3_600
 _CHUNKS_WAITING_MAX = 16
+_INSTANT_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 _CSV_FORMULA_START = r"^[=+\-@\t\r]"
 # A JSON text holds neither of these characters unescaped, so COPY never has to quote it.
 _NDJSON_OPTIONS: dict[str, Any] = {"format": "csv", "delimiter": "\x02", "quote": "\x01"}
@@ -30,20 +32,42 @@ def offered_stream(accept: str | None) -> Literal["text/csv", "application/x-ndj
     return None
 
 
+def instant_text(instant: ColumnElement[Any]) -> ColumnElement[str]:
+    """Return a timestamptz as RFC 3339 in UTC with microseconds."""
+    return func.to_char(instant, _INSTANT_FORMAT, type_=String)
+
+
 def csv_safe(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return user text as a spreadsheet may open it: a leading ' where it would be a formula."""
     return case((text.op("~")(_CSV_FORMULA_START), func.concat("'", text)), else_=text)
 
 
+async def open_stream(
+    database: AsyncEngine, statement: Select[Any], media_type: str
+) -> StreamingResponse:
+    """Return the rows of `statement` as a response that has begun, so that an error still shows."""
+    chunks = stream_copy(database, statement, media_type)
+    first = await anext(chunks, b"")
+
+    async def all_chunks() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    return StreamingResponse(all_chunks(), media_type=media_type)
+
+
 async def stream_copy(
     database: AsyncEngine, statement: Select[Any], media_type: str
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """Yield the rows of `statement` as `media_type`; NDJSON takes one column of JSON text.
 
     The reader's pace is the writer's: COPY waits while chunks wait to be sent. A reader that
     leaves ends the COPY and its connection.
     """
-    compiled = statement.compile(dialect=dialect.dialect())
+    compiled = statement.compile(
+        dialect=dialect.dialect(), compile_kwargs={"render_postcompile": True}
+    )
     values = [compiled.params[name] for name in compiled.positiontup or ()]
     chunks: asyncio.Queue[bytes | None] = asyncio.Queue(_CHUNKS_WAITING_MAX)
     async with database.connect() as connection:
@@ -55,7 +79,7 @@ async def stream_copy(
         )
         try:
             while (chunk := await chunks.get()) is not None:
-                yield chunk
+                yield bytes(chunk)
             await copying
         finally:
             if not copying.done():

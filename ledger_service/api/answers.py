@@ -8,6 +8,7 @@ from ledger_service.domain.decide import Accepted, Verdict
 from ledger_service.domain.model import Changes, Entry
 from ledger_service.domain.refusals import Refusal, Refused
 from ledger_service.event_store import Answer
+from shared.clock import instant_text
 from shared.errors import AppError
 from shared.money import format_minor
 from shared.problems import problem_document
@@ -60,7 +61,7 @@ def account_document(entry: Entry) -> dict[str, Any]:
         "metadata": facts["metadata"],
         "version": 1,
         "seq": entry.seq,
-        "opened_at": entry.recorded_at.isoformat(),
+        "opened_at": instant_text(entry.recorded_at),
     }
 
 
@@ -84,8 +85,8 @@ def transaction_document(entry: Entry) -> dict[str, Any]:
         "destination_account_id": facts["destination_account_id"],
         "amount": format_minor(facts["amount_minor"], facts["scale"]),
         "currency": facts["currency"],
-        "effective_at": entry.effective_at.isoformat(),
-        "recorded_at": entry.recorded_at.isoformat(),
+        "effective_at": instant_text(entry.effective_at),
+        "recorded_at": instant_text(entry.recorded_at),
         "metadata": facts["metadata"],
     }
 

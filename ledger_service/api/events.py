@@ -49,16 +49,16 @@ async def list_events(
     `seq` has no gaps and its order is the order of commits: a reader that asks for
     `after_seq=<last seen>` never misses an event.
     """
-    after = decode_cursor("events", cursor, int, int)
+    last_seen = decode_cursor("events", cursor, int, int)
     wanted = replace(wanted, account_id=account_id)
     statement_for = partial(events_stream, MAIN_LEDGER_ID, wanted)
-    if stream := stream_or_none(held.database, accept, statement_for):
+    if stream := await stream_or_none(held.database, accept, statement_for):
         return stream
     documents, last = await events_page(
         held.database,
         MAIN_LEDGER_ID,
         wanted,
-        after=(after[0], after[1]) if after else None,
+        after=last_seen,
         limit=limit,
     )
     following = None if last is None else encode_cursor("events", *last)

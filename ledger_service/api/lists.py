@@ -1,5 +1,6 @@
 """What all lists share: bounds of the history, cursors, pages of rendered rows, streams."""
 
+from collections.abc import Callable
 from datetime import UTC
 from typing import Annotated, Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.repositories.rows import Range
 from shared.pagination import CURSOR_CHARS_MAX, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX
-from shared.streaming import CSV, NDJSON, offered_stream, stream_copy
+from shared.streaming import CSV, NDJSON, offered_stream, open_stream
 from shared.text import SafeStr
 
 Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT_MAX, description="rows on a page")]
@@ -74,12 +75,11 @@ def next_link(request: Request, cursor: str) -> str:
     return f"{url.path}?{url.query}"
 
 
-def stream_or_none(
-    database: AsyncEngine, accept: str | None, statement_for: Any
+async def stream_or_none(
+    database: AsyncEngine, accept: str | None, statement_for: Callable[[str], Select[Any]]
 ) -> StreamingResponse | None:
     """Return the stream that `accept` asks for; `statement_for(media_type)` says of what."""
     media_type = offered_stream(accept)
     if media_type is None:
         return None
-    statement: Select[Any] = statement_for(media_type)
-    return StreamingResponse(stream_copy(database, statement, media_type), media_type=media_type)
+    return await open_stream(database, statement_for(media_type), media_type)

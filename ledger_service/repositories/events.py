@@ -15,6 +15,7 @@ from ledger_service.repositories.rows import (
     text_member,
 )
 from ledger_service.tables import accounts, events, journal
+from shared.streaming import instant_text
 
 _COLUMNS: Columns = {
     "transaction_id": events.c.transaction_id,
@@ -27,8 +28,8 @@ _COLUMNS: Columns = {
     "balance_after": decimal_text(events.c.balance_after_minor, accounts.c.scale),
     "position": events.c.position,
     "reference": journal.c.reference,
-    "effective_at": journal.c.effective_at,
-    "recorded_at": journal.c.recorded_at,
+    "effective_at": instant_text(journal.c.effective_at),
+    "recorded_at": instant_text(journal.c.recorded_at),
     "description": text_member(journal.c.payload, "description"),
     "counterparty": text_member(journal.c.payload, "counterparty"),
 }
@@ -45,10 +46,10 @@ async def events_page(
     ledger_id: int,
     wanted: Range,
     *,
-    after: tuple[int, int] | None,
+    after: tuple[int, ...] | None,
     limit: int,
 ) -> tuple[list[str], tuple[int, int] | None]:
-    """Return JSON rows after the event (seq, line) `after`, and the last one's key if more follow."""
+    """Return JSON rows after the event `after` (seq, line), and the last one's if more follow."""
     statement = _within(select(events.c.seq, events.c.line, json_rows(_COLUMNS)), ledger_id, wanted)
     if after is not None:
         statement = statement.where(tuple_(events.c.seq, events.c.line) > tuple_(*after))

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
-    DateTime,
     Numeric,
     Select,
     Text,
@@ -69,8 +68,6 @@ def stream_columns(columns: Columns, media_type: str) -> list[ColumnElement[Any]
 
 
 def _csv_column(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    if isinstance(column.type, DateTime):
-        return func.to_char(column, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
     if isinstance(column.type, Text):
         return csv_safe(column)
     return column

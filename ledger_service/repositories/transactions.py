@@ -17,7 +17,7 @@ from ledger_service.repositories.rows import (
     text_member,
 )
 from ledger_service.tables import journal
-from shared.streaming import CSV
+from shared.streaming import CSV, instant_text
 
 _AMOUNT = decimal_text(
     cast(journal.c.payload["amount_minor"].astext, Numeric), journal.c.payload["scale"].astext
@@ -37,8 +37,8 @@ def _columns(moved: Columns) -> Columns:
         "seq": journal.c.seq,
         "reference": journal.c.reference,
         **moved,
-        "effective_at": journal.c.effective_at,
-        "recorded_at": journal.c.recorded_at,
+        "effective_at": instant_text(journal.c.effective_at),
+        "recorded_at": instant_text(journal.c.recorded_at),
         "description": text_member(journal.c.payload, "description"),
         "counterparty": text_member(journal.c.payload, "counterparty"),
     }
