@@ -21,7 +21,7 @@ class Resources:
     currencies: Currencies
 
 
-def _resources(request: Request) -> Resources:
+async def _resources(request: Request) -> Resources:
     found: Resources = request.app.state.resources
     return found
 

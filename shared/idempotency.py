@@ -23,7 +23,7 @@ class IdempotencyKey:
     fingerprint: bytes
 
 
-def idempotency_header(
+async def idempotency_header(
     idempotency_key: Annotated[
         str | None,
         Header(

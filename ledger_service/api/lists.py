@@ -35,7 +35,7 @@ STREAM_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def history_range(
+async def history_range(
     effective_from: Annotated[AwareDatetime | None, Query(description="inclusive")] = None,
     effective_to: Annotated[AwareDatetime | None, Query(description="inclusive")] = None,
     after_seq: Annotated[_Seq, Query(description="exclusive")] = None,

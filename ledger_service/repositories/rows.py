@@ -37,6 +37,7 @@ class Range:
     reference: str | None = None
 
 
+_USER_TEXTS = {"reference", "description", "counterparty"}
 Columns = Mapping[str, ColumnElement[Any]]
 
 
@@ -64,13 +65,10 @@ def stream_columns(columns: Columns, media_type: str) -> list[ColumnElement[Any]
     """Return what a stream of `media_type` selects: plain columns, or one JSON text."""
     if media_type != CSV:
         return [json_rows(columns).label("document")]
-    return [_csv_column(column).label(name) for name, column in columns.items()]
-
-
-def _csv_column(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    if isinstance(column.type, Text):
-        return csv_safe(column)
-    return column
+    return [
+        (csv_safe(column) if name in _USER_TEXTS else column).label(name)
+        for name, column in columns.items()
+    ]
 
 
 async def fetch_page(
