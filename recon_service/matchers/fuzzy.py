@@ -1,0 +1,129 @@
+"""Fuzzy matching: scores every candidate as a probability and assigns one to one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from recon_service.domain.config import Policy
+from recon_service.matchers.assignment import Assignment, assign
+from recon_service.matchers.gates import Candidates, absolute_minor, candidates
+from recon_service.matchers.references import reference_columns
+from recon_service.matchers.scoring import Scored, score_pairs
+from recon_service.matchers.sides import Sides, canonical, dense_codes
+from recon_service.matchers.words import surprise
+
+Ints = npt.NDArray[np.int64]
+
+# Candidates looked at per record; what is cut is counted, and rivals the ones that are kept.
+CANDIDATES_MAX = 40
+
+_CLASS = ("currency", "amount_minor", "on", "ref_words", "words", "party")
+
+
+@dataclass(frozen=True, slots=True)
+class FuzzyOutcome:
+    """Classes of rows that are equal in all that counts, their scored pairs and the chosen ones.
+
+    `records` and `items` are the classes, each with `ids` in the order of time and their number
+    `n`; `scored` refers to them by row number, `assignment` to the pairs of `scored`.
+    """
+
+    records: pl.DataFrame
+    items: pl.DataFrame
+    scored: Scored
+    assignment: Assignment
+    dropped: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class FuzzyMatcher:
+    """Pairs what is left by evidence: same currency and sign, within tolerance and window."""
+
+    policy: Policy
+
+    def match(self, open_sides: Sides, whole: Sides) -> FuzzyOutcome:
+        """Score and assign the rows of `open_sides`, which are a part of the `whole` partition.
+
+        The whole tells how rare a word is, and which references have their equal elsewhere.
+        """
+        records, items = canonical(open_sides.records), canonical(open_sides.items)
+        rarity = surprise(_all_words(whole.records), _all_words(whole.items))
+        records = reference_columns(
+            records.with_columns(
+                absolute_minor=absolute_minor(records["scale"], self.policy),
+                orphan=_is_orphan(records, whole.items),
+            )
+        )
+        items = reference_columns(items.with_columns(orphan=_is_orphan(items, whole.records)))
+        records, items = _grouped(_classes(records), _classes(items))
+        found = candidates(records, items, self.policy, per_record_max=CANDIDATES_MAX)
+        scored = score_pairs(
+            records,
+            items,
+            found,
+            item_dropped=_item_dropped(records, items, found),
+            surprise=rarity,
+        )
+        return FuzzyOutcome(
+            records, items, scored, self._assign(records, items, scored), found.dropped
+        )
+
+    def _assign(self, records: pl.DataFrame, items: pl.DataFrame, scored: Scored) -> Assignment:
+        eligible = np.flatnonzero(scored.probability >= self.policy.suggest_threshold)
+        result = assign(
+            scored.records[eligible],
+            scored.items[eligible],
+            scored.probability[eligible],
+            left_capacity=records["n"].to_numpy().astype(np.int64),
+            right_capacity=items["n"].to_numpy().astype(np.int64),
+        )
+        return Assignment(
+            eligible[result.chosen], result.quantity, result.greedy, result.components_greedy
+        )
+
+
+def _all_words(side: pl.DataFrame) -> pl.Series:
+    return canonical(side.select("reference", "text", "counterparty"))["words"]
+
+
+def _is_orphan(rows: pl.DataFrame, other_side: pl.DataFrame) -> pl.Series:
+    known = canonical(other_side.select("reference", "text", "counterparty"))["ref"].drop_nulls()
+    return ~rows["ref"].is_in(known.unique().implode())
+
+
+def _classes(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per set of equal rows, in content order, their ids in the order of time."""
+    kept = set(rows.columns) - {*_CLASS, "id", "at"}
+    return (
+        rows.sort("at", "id")
+        .group_by(_CLASS, maintain_order=True)
+        .agg(
+            pl.col("id").alias("ids"), *(pl.col(name).first() for name in sorted(kept)), n=pl.len()
+        )
+        .sort(_CLASS)
+    )
+
+
+def _grouped(records: pl.DataFrame, items: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Add `group`: only rows of one currency can be candidates."""
+    codes = dense_codes(records["currency"], items["currency"])
+    return records.with_columns(group=codes[0]), items.with_columns(group=codes[1])
+
+
+def _item_dropped(records: pl.DataFrame, items: pl.DataFrame, found: Candidates) -> Ints:
+    """Estimate how many records' cut candidates were this item, shared out evenly.
+
+    Only crowds of one amount are ever cut, and in a crowd every item is cut about as often.
+    """
+    if not found.dropped.any():
+        return np.zeros(items.height, np.int64)
+    crowd = ["group", "amount_minor"]
+    cut = records.with_columns(dropped=found.dropped).group_by(crowd).agg(pl.col("dropped").sum())
+    share = (
+        items.join(cut, on=crowd, how="left", maintain_order="left")
+        .with_columns(pl.col("dropped").fill_null(0))
+        .select((pl.col("dropped") / pl.len().over(crowd)).ceil().cast(pl.Int64))
+    )
+    return share.to_series().to_numpy()

@@ -1,0 +1,101 @@
+"""One shape for both sides of a match, with the canonical forms that the passes compare."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import polars as pl
+
+SIDE_COLUMNS = ("id", "reference", "at", "on", "amount_minor", "currency", "text", "counterparty")
+# One total order over content, so that no decision depends on the order in which rows arrive.
+ORDER = ("currency", "amount_minor", "on", "at", "reference", "text", "counterparty", "id")
+_LEGAL_FORMS = (
+    r"\b(gmbh|mbh|ag|kg|ohg|ug|ltd|limited|llc|inc|corp|co|plc"
+    r"|sa|sas|sarl|srl|spa|bv|nv|ab|oy|as)\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Records and ledger items under the same column names, each in content order."""
+
+    records: pl.DataFrame
+    items: pl.DataFrame
+
+
+def two_sides(left: pl.DataFrame, right: pl.DataFrame) -> Sides:
+    """Return both sides renamed to SIDE_COLUMNS; records keep `scale` as well."""
+    records = left.select(
+        id="record_id",
+        reference=_id(pl.col("external_id")),
+        at="occurred_at",
+        on="booked_on",
+        **_same("amount_minor", "currency", "text", "counterparty", "scale"),
+    )
+    items = right.select(
+        id="internal_id",
+        reference=_id(pl.col("reference")),
+        at="effective_at",
+        on="effective_on",
+        **_same("amount_minor", "currency", "text", "counterparty"),
+    )
+    return Sides(records, items)
+
+
+def without(frame: pl.DataFrame, taken: pl.Series) -> pl.DataFrame:
+    """Return the rows whose id is not taken, in the same order."""
+    return frame.join(taken.to_frame("id"), on="id", how="anti", maintain_order="left")
+
+
+def folded(text: pl.Expr) -> pl.Expr:
+    """Return text without case, accents and compatibility forms (NFKD)."""
+    return (
+        text.str.normalize("NFKD")
+        .str.replace_all(r"\p{M}", "")
+        .str.to_lowercase()
+        .str.replace_all("ß", "ss", literal=True)
+    )
+
+
+def words(text: pl.Expr) -> pl.Expr:
+    """Return the folded words of a text, space between them; null when there is none."""
+    spaced = folded(text).str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars(" ")
+    return pl.when(spaced != "").then(spaced)
+
+
+def canonical(frame: pl.DataFrame) -> pl.DataFrame:
+    """Add the forms that are compared.
+
+    `ref_words` and `ref` are the reference's words with and without spaces, `ref_digits` its
+    digits from five on without leading zeros, `words` the text's, `party` the counterparty's
+    without its legal form.
+    """
+    digits = (
+        pl.col("reference").str.replace_all("[^0-9]", "").str.strip_chars_start("0").fill_null("")
+    )
+    party = words(pl.col("counterparty"))
+    short = party.str.replace_all(_LEGAL_FORMS, "").str.replace_all(" +", " ").str.strip_chars(" ")
+    return frame.with_columns(
+        ref_words=words(pl.col("reference")),
+        ref_digits=pl.when(digits.str.len_bytes() >= 5).then(digits),
+        words=words(pl.col("text")),
+        party=pl.when(short != "").then(short).otherwise(party),
+    ).with_columns(ref=pl.col("ref_words").str.replace_all(" ", "", literal=True))
+
+
+def dense_codes(*columns: pl.Series) -> list[pl.Series]:
+    """Return equal integers for equal values over all given columns; null stays null."""
+    values = pl.concat([column.rename("value") for column in columns])
+    codes = values.rank("dense").cast(pl.Int64)
+    bounds = [0]
+    for column in columns:
+        bounds.append(bounds[-1] + len(column))
+    return [codes[start:stop] for start, stop in pairwise(bounds)]
+
+
+def _id(column: pl.Expr) -> pl.Expr:
+    stripped = column.str.strip_chars()
+    return pl.when(stripped != "").then(stripped)
+
+
+def _same(*names: str) -> dict[str, pl.Expr]:
+    return {name: pl.col(name) for name in names}
