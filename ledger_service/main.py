@@ -42,17 +42,15 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
             await held.processor.stop()
             await held.database.dispose()
 
-    app = create_service(
+    return create_service(
         title="Kairon ledger",
         description=_DESCRIPTION,
         version=version("kairon"),
         body_bytes_max=settings.body_bytes_max,
         lifespan=lifespan,
         readiness=_readiness,
+        routers=[module.router for module in (accounts, transfers, transactions, events)],
     )
-    for module in (accounts, transfers, transactions, events):
-        app.include_router(module.router)
-    return app
 
 
 def _open(settings: LedgerSettings) -> Resources:

@@ -3,13 +3,13 @@
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Response
 from fastapi_offline import FastAPIOffline
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -20,6 +20,7 @@ from prometheus_client import (
     generate_latest,
 )
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -59,14 +60,17 @@ def create_service(
     title: str,
     description: str,
     version: str,
+    routers: Sequence[APIRouter],
     body_bytes_max: int,
+    streamed_paths: frozenset[str] = frozenset(),
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     readiness: Callable[[FastAPI], Awaitable[dict[str, Any]]],
 ) -> FastAPI:
-    """Return an application with everything but the service's own routes.
+    """Return an application with `routers` and all that every service has.
 
-    `readiness` returns facts for /readyz or raises Unavailable (503). `app.state.metrics` holds
-    the Metrics; paths answer with and without their trailing slash.
+    `readiness` returns facts for /readyz or raises Unavailable (503). Bodies are capped, except on
+    `streamed_paths`, whose routes count for themselves. `app.state.metrics` holds the Metrics;
+    paths answer with and without their trailing slash.
     """
     app: FastAPI = FastAPIOffline(
         title=title,
@@ -74,12 +78,16 @@ def create_service(
         version=version,
         lifespan=lifespan,
         redirect_slashes=False,
-        max_body_size=body_bytes_max,
     )
     app.state.metrics = Metrics()
     install_problem_handlers(app)
     _add_probes(app, readiness)
-    app.add_middleware(_SlashMiddleware, service=app)
+    for router in routers:
+        app.include_router(router)
+    app.add_middleware(
+        _BodyLimitMiddleware, bytes_max=body_bytes_max, streamed_paths=streamed_paths
+    )
+    app.add_middleware(_SlashMiddleware, collections=_collection_paths(routers))
     app.add_middleware(_RequestMiddleware, metrics=app.state.metrics)
     return app
 
@@ -103,25 +111,54 @@ def _add_probes(app: FastAPI, readiness: Callable[[FastAPI], Awaitable[dict[str,
         return Response(generate_latest(app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
+def _collection_paths(routers: Sequence[APIRouter]) -> frozenset[str]:
+    paths = (getattr(route, "path", "") for router in routers for route in router.routes)
+    return frozenset(path for path in paths if path.endswith("/"))
+
+
 class _SlashMiddleware:
     """Lets every path be written with or without a trailing slash, without a redirect."""
 
-    def __init__(self, app: ASGIApp, service: FastAPI) -> None:
+    def __init__(self, app: ASGIApp, collections: frozenset[str]) -> None:
         self._app = app
-        self._service = service
-        self._collections: frozenset[str] | None = None
+        self._collections = collections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            if self._collections is None:
-                paths = self._service.openapi()["paths"]
-                self._collections = frozenset(path for path in paths if path.endswith("/"))
             path = scope["path"]
             if path + "/" in self._collections:
                 scope["path"] = path + "/"
             elif path.endswith("/") and path not in self._collections and len(path) > 1:
                 scope["path"] = path[:-1]
         await self._app(scope, receive, send)
+
+
+class _BodyLimitMiddleware:
+    """Stops reading a body at its limit; the error is raised to the route, so it is a problem.
+
+    FastAPI's own limit answers in plain text and without the request's id.
+    """
+
+    def __init__(self, app: ASGIApp, bytes_max: int, streamed_paths: frozenset[str]) -> None:
+        self._app = app
+        self._bytes_max = bytes_max
+        self._streamed_paths = streamed_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self._streamed_paths:
+            await self._app(scope, receive, send)
+            return
+        received = 0
+
+        async def receive_counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._bytes_max:
+                raise HTTPException(413, f"the body has more than {self._bytes_max} bytes")
+            return message
+
+        await self._app(scope, receive_counted, send)
 
 
 class _RequestMiddleware:
