@@ -48,7 +48,7 @@ class SeedError(Exception):
 
 
 def main() -> int:
-    """Seed, print, and return the exit code: 0, or 3 where the ledger does not answer as it must."""
+    """Seed, print, and return the exit code: 0, or 3 where the ledger answers wrongly or not."""
     arguments = _arguments()
     console = Console()
     try:
