@@ -10,13 +10,14 @@ from pathlib import Path
 import polars as pl
 
 from recon_service.domain.config import SourceConfig
-from recon_service.domain.records import RAW_FIELDS, REJECTED_SCHEMA, RawRead
+from recon_service.domain.records import RAW_FIELDS, RAW_SCHEMA, REJECTED_SCHEMA, RawRead
 from recon_service.readers.encodings import Lines, decoded_lines
 from recon_service.readers.errors import SourceUnreadable
 from recon_service.readers.files import FILE_BYTES_MAX, read_file
 
 FIELD_CHARS_MAX = 10_000
 RAW_CHARS_MAX = 2_000
+_TOO_LONG = f"a field has more than {FIELD_CHARS_MAX} characters"
 _HEADER_LINES_MAX = 200
 _RECORD_LINES_MAX = 100
 _WIDTH_SAMPLE_LINES = 100
@@ -150,10 +151,17 @@ def _records(lines: Lines, layout: _Layout) -> tuple[pl.DataFrame, pl.DataFrame]
         ~pl.col("line_no").is_in(quoted.continuations),
         pl.col("text").str.strip_chars() != "",
     )
-    cells = plain.with_columns(cells=pl.col("text").str.split(layout.delimiter)).rename(
-        {"text": "raw"}
+    cells = pl.col("text").str.split(layout.delimiter)
+    plain = plain.select(
+        "line_no",
+        "offset",
+        raw="text",
+        width=cells.list.len().cast(pl.Int64),
+        **{
+            field: cells.list.get(place, null_on_oob=True) for field, place in layout.places.items()
+        },
     )
-    cells = pl.concat([cells, quoted.cells]).with_columns(
+    records = pl.concat([plain, quoted.records]).with_columns(
         reason=pl.coalesce(
             pl.col("line_no").replace_strict(
                 {place + 1: reason for place, reason in lines.undecodable.items()},
@@ -163,20 +171,11 @@ def _records(lines: Lines, layout: _Layout) -> tuple[pl.DataFrame, pl.DataFrame]
             *_faults(layout),
         )
     )
-    rejected = cells.filter(pl.col("reason").is_not_null()).select(REJECTED_SCHEMA.names())
-    frame = cells.filter(pl.col("reason").is_null()).select(
-        "line_no",
-        "offset",
-        "raw",
-        *(
-            pl.col("cells").list.get(layout.places[field]).alias(field)
-            if field in layout.places
-            else pl.lit(None, pl.String).alias(field)
-            for field in RAW_FIELDS
-        ),
-    )
+    rejected = records.filter(pl.col("reason").is_not_null()).select(REJECTED_SCHEMA.names())
     rejected = pl.concat([rejected, quoted.rejected]).with_columns(printable(pl.col("raw")))
-    return frame.sort("line_no"), rejected.sort("line_no")
+    absent = {field: pl.lit(None, pl.String) for field in RAW_FIELDS if field not in layout.places}
+    frame = records.filter(pl.col("reason").is_null()).with_columns(**absent)
+    return frame.select(RAW_SCHEMA.names()).sort("line_no"), rejected.sort("line_no")
 
 
 def printable(raw: pl.Expr) -> pl.Expr:
@@ -185,18 +184,15 @@ def printable(raw: pl.Expr) -> pl.Expr:
 
 
 def _faults(layout: _Layout) -> list[pl.Expr]:
-    width = pl.col("cells").list.len()
-    longest = pl.col("cells").list.eval(pl.element().str.len_chars()).list.max()
+    longest = pl.max_horizontal(pl.col(field).str.len_chars() for field in layout.places)
     return [
         pl.when(pl.col("raw").str.contains("\0", literal=True)).then(
             pl.lit("the line contains a NUL byte")
         ),
-        pl.when(width != layout.width).then(
-            pl.format(f"{{}} columns where {layout.width} are expected", width)
+        pl.when(pl.col("width") != layout.width).then(
+            pl.format(f"{{}} columns where {layout.width} are expected", "width")
         ),
-        pl.when(
-            (pl.col("raw").str.len_bytes() > FIELD_CHARS_MAX) & (longest > FIELD_CHARS_MAX)
-        ).then(pl.lit(f"a field has more than {FIELD_CHARS_MAX} characters")),
+        pl.when(longest > FIELD_CHARS_MAX).then(pl.lit(_TOO_LONG)),
     ]
 
 
@@ -204,7 +200,7 @@ def _faults(layout: _Layout) -> list[pl.Expr]:
 class _Quoted:
     """Records with quotes: those parsed, those rejected, and the lines inside their fields."""
 
-    cells: pl.DataFrame
+    records: pl.DataFrame
     rejected: pl.DataFrame
     continuations: list[int]
 
@@ -235,12 +231,24 @@ def _parse_quoted(lines: Lines, layout: _Layout) -> _Quoted:
             continue
         rows.append((line_no, offset, "\n".join(texts[place:next_free]), fields))
         continuations.extend(range(line_no + 1, line_no + count))
-    schema = {"line_no": pl.Int64, "offset": pl.Int64, "raw": pl.String}
     return _Quoted(
-        pl.DataFrame(rows, schema | {"cells": pl.List(pl.String)}, orient="row"),
+        _in_columns(rows, layout),
         pl.DataFrame(bad, REJECTED_SCHEMA, orient="row"),
         continuations,
     )
+
+
+def _in_columns(rows: list[tuple[int, int, str, list[str]]], layout: _Layout) -> pl.DataFrame:
+    columns: dict[str, pl.Series] = {
+        "line_no": pl.Series([row[0] for row in rows], dtype=pl.Int64),
+        "offset": pl.Series([row[1] for row in rows], dtype=pl.Int64),
+        "raw": pl.Series([row[2] for row in rows], dtype=pl.String),
+        "width": pl.Series([len(row[3]) for row in rows], dtype=pl.Int64),
+    }
+    for field, place in layout.places.items():
+        values = [row[3][place] if place < len(row[3]) else None for row in rows]
+        columns[field] = pl.Series(values, dtype=pl.String)
+    return pl.DataFrame(columns)
 
 
 def _quoted_record(window: list[str], layout: _Layout) -> tuple[list[str] | None, int]:
@@ -258,5 +266,5 @@ def _quoted_record(window: list[str], layout: _Layout) -> tuple[list[str] | None
 
 def _quote_fault(raw: str) -> str:
     if len(raw) > csv.field_size_limit():
-        return f"a field has more than {FIELD_CHARS_MAX} characters"
+        return _TOO_LONG
     return "a quoted field is not closed properly"
