@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI, Response
+from fastapi.responses import PlainTextResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -80,6 +81,7 @@ def create_service(
         redirect_slashes=False,
     )
     app.state.metrics = Metrics()
+    app.state.routers = routers
     install_problem_handlers(app)
     _add_probes(app, readiness)
     for router in routers:
@@ -106,7 +108,12 @@ def _add_probes(app: FastAPI, readiness: Callable[[FastAPI], Awaitable[dict[str,
     async def readyz() -> dict[str, Any]:
         return {"status": "ok", **await readiness(app)}
 
-    @app.get("/metrics", tags=["operations"], summary="Figures in Prometheus' text format")
+    @app.get(
+        "/metrics",
+        tags=["operations"],
+        summary="Figures in Prometheus' text format",
+        response_class=PlainTextResponse,
+    )
     async def metrics() -> Response:
         return Response(generate_latest(app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 

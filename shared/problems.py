@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from shared.errors import AppError, DatabaseUnavailable, InvalidRequest
 
@@ -154,6 +155,9 @@ async def _render_validation_error(request: Request, error: Exception) -> JSONRe
 
 async def _render_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = _allowed_methods(request)
     code, title = _STATUS_CODES.get(error.status_code, (f"http_{error.status_code}", error.detail))
     return _respond(
         request,
@@ -161,7 +165,7 @@ async def _render_http_exception(request: Request, error: Exception) -> JSONResp
         code=code,
         title=title,
         detail=str(error.detail),
-        headers=dict(error.headers or {}),
+        headers=headers,
     )
 
 
@@ -208,6 +212,16 @@ def is_connection_trouble(error: BaseException) -> bool:
             asyncpg.CannotConnectNowError,
         ),
     )
+
+
+def _allowed_methods(request: Request) -> str:
+    """Return every method of the path; the router itself names only those of its first route."""
+    allowed: set[str] = set()
+    for router in request.app.state.routers:
+        for route in router.routes:
+            if route.matches(request.scope)[0] is not Match.NONE:
+                allowed |= route.methods
+    return ", ".join(sorted(allowed)) or "GET"
 
 
 def _is_json(request: Request) -> bool:

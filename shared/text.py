@@ -1,8 +1,9 @@
 """Text that PostgreSQL and JSON can both carry."""
 
+import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 _CODE_POINTS_REFUSED = {0} | set(range(0xD800, 0xE000))
 JSON_DEPTH_MAX = 8
@@ -60,6 +61,19 @@ def _require_text(text: str) -> None:
         raise ValueError(f"holds a text of more than {JSON_TEXT_CHARS_MAX} characters")
 
 
+def _require_rfc3339(value: Any) -> Any:
+    """Let a text of RFC 3339 with offset pass; numbers and half dates would be guessed at."""
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise ValueError("is not an RFC 3339 time with offset, like 2025-07-13T10:00:00Z")
+    return value
+
+
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})",
+    re.ASCII,
+)
+Instant = Annotated[AwareDatetime, BeforeValidator(_require_rfc3339, json_schema_input_type=str)]
 SafeStr = Annotated[str, AfterValidator(require_storable)]
 Metadata = Annotated[
     dict[str, Any],

@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ledger_service.domain.model import AccountType, Direction
 from shared.money import AMOUNT_CHARS_MAX, AMOUNT_PATTERN, CURRENCY_PATTERN
-from shared.text import Metadata, SafeStr
+from shared.text import Instant, Metadata, SafeStr
 
 REFERENCE_CHARS_MAX = 255
 ACCOUNT_EXAMPLE = "01980b5c-6f5e-7c3a-9d55-0d4f4d1f2a10"
@@ -100,7 +100,7 @@ class TransferBody(_In):
     amount: Amount
     currency: CurrencyCode
     reference: Reference | None = None
-    effective_at: AwareDatetime | None = Field(
+    effective_at: Instant | None = Field(
         default=None,
         strict=False,
         description="when it counts (RFC 3339 with offset), not in the future; now if left out",

@@ -7,14 +7,13 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.repositories.rows import Range
 from shared.pagination import CURSOR_CHARS_MAX, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX
 from shared.streaming import CSV, NDJSON, offered_stream, open_stream
-from shared.text import SafeStr
+from shared.text import Instant, SafeStr
 
 Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT_MAX, description="rows on a page")]
 Cursor = Annotated[
@@ -36,8 +35,8 @@ STREAM_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 async def history_range(
-    effective_from: Annotated[AwareDatetime | None, Query(description="inclusive")] = None,
-    effective_to: Annotated[AwareDatetime | None, Query(description="inclusive")] = None,
+    effective_from: Annotated[Instant | None, Query(description="inclusive")] = None,
+    effective_to: Annotated[Instant | None, Query(description="inclusive")] = None,
     after_seq: Annotated[_Seq, Query(description="exclusive")] = None,
     up_to_seq: Annotated[_Seq, Query(description="inclusive")] = None,
     reference: Annotated[SafeStr | None, Query(max_length=255)] = None,
