@@ -60,6 +60,8 @@ prepare_environment() {
     if ! { uv --version >/dev/null 2>&1 && sync_with uv ${options[@]+"${options[@]}"}; }; then
         fetch_uv
         sync_with "$ROOT/.uv/bin/uv" ${options[@]+"${options[@]}"} ||
+            # behind a company's proxy only the system's certificates are the right ones
+            UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 sync_with "$ROOT/.uv/bin/uv" ${options[@]+"${options[@]}"} ||
             fail "The dependencies could not be installed; the lines above say why."
     fi
     printf '%s\n' "$wanted" >"$stamp"

@@ -107,7 +107,8 @@ def up(options: Options, *, ready_pipe: int | None = None) -> int:
         demo_failed = options.demo and not run_demo(files, state.urls, interruption)
         state.phase = "ready"
         state.save(files)
-        print(_account(files, state), flush=True)
+        with suppress(BrokenPipeError):  # whoever read our output needs no more of it
+            print(_account(files, state), flush=True)
         if ready_pipe is not None:
             _let_go(ready_pipe, files, code=DEMO_FAILED if demo_failed else CLEAN)
         while True:
@@ -362,20 +363,22 @@ def _account(files: StackFiles, state: State) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="scripts", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, prog="scripts/")
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
     where: dict[str, Any] = {
         "metavar": "FOLDER",
         "help": "default: KAIRON_DATA_DIR, else .kairon in the checkout",
     }
-    starting = commands.add_parser("up", help="start everything and stay with it")
+    starting = commands.add_parser(
+        "up", prog="scripts/up", help="start everything and stay with it"
+    )
     starting.add_argument("--detach", action="store_true", help="return when all is ready")
     starting.add_argument("--no-demo", "--no_demo", action="store_false", dest="demo")
     for name, port in (("ledger", 8000), ("recon", 8001)):
         starting.add_argument(
             f"--{name}-port", f"--{name}_port", type=_port, default=port, metavar="PORT"
         )
-    stopping = commands.add_parser("down", help="stop everything")
+    stopping = commands.add_parser("down", prog="scripts/down", help="stop everything")
     for command in (starting, stopping):
         command.add_argument("--data-dir", "--data_dir", **where)
     return parser
