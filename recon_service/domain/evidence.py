@@ -97,8 +97,8 @@ COUNTERPARTY = (
     Level("different counterparty", -1.0, 0.0),
 )
 LAG = (*LAG_AFTER, *LAG_BEFORE)
-# A shared word is worth at most half of its own surprise, and a word rarer than a small run can
-# show adds half of what lies above this many bits.
+# Shared words are worth at most half of their surprise; a word rarer than a small run can show
+# adds all that lies above this many bits.
 SURPRISE_SHARE = 0.5
 RARE_BITS_FROM = 6.0
 RARE_BITS_MAX = 12.0
@@ -157,7 +157,7 @@ def words_bits(*, overlap: Bits, shared: Bits, name: Bits, name_weight: Bits, ra
     by_name = np.where(np.isnan(name), -np.inf, by_name)
     best = np.maximum(by_words, by_name)
     best = np.where(np.isneginf(best), 0.0, best)
-    return best + np.minimum(SURPRISE_SHARE * rare, RARE_BITS_MAX)
+    return best + np.minimum(rare, RARE_BITS_MAX)
 
 
 def posterior(odds: Bits, record_rivals: Bits, item_rivals: Bits) -> Bits:

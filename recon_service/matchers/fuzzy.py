@@ -8,7 +8,8 @@ import polars as pl
 
 from recon_service.domain.config import Policy
 from recon_service.matchers.assignment import Assignment, assign
-from recon_service.matchers.gates import Candidates, absolute_minor, candidates
+from recon_service.matchers.crowds import with_rare_words
+from recon_service.matchers.gates import absolute_minor, candidates
 from recon_service.matchers.references import reference_columns
 from recon_service.matchers.scoring import Scored, score_pairs
 from recon_service.matchers.sides import Sides, canonical, dense_codes
@@ -59,13 +60,8 @@ class FuzzyMatcher:
         items = reference_columns(items.with_columns(orphan=_is_orphan(items, whole.records)))
         records, items = _grouped(_classes(records), _classes(items))
         found = candidates(records, items, self.policy, per_record_max=CANDIDATES_MAX)
-        scored = score_pairs(
-            records,
-            items,
-            found,
-            item_dropped=_item_dropped(records, items, found),
-            surprise=rarity,
-        )
+        found = with_rare_words(found, records, items, self.policy, per_record_max=CANDIDATES_MAX)
+        scored = score_pairs(records, items, found, surprise=rarity)
         return FuzzyOutcome(
             records, items, scored, self._assign(records, items, scored), found.dropped
         )
@@ -110,20 +106,3 @@ def _grouped(records: pl.DataFrame, items: pl.DataFrame) -> tuple[pl.DataFrame, 
     """Add `group`: only rows of one currency can be candidates."""
     codes = dense_codes(records["currency"], items["currency"])
     return records.with_columns(group=codes[0]), items.with_columns(group=codes[1])
-
-
-def _item_dropped(records: pl.DataFrame, items: pl.DataFrame, found: Candidates) -> Ints:
-    """Estimate how many records' cut candidates were this item, shared out evenly.
-
-    Only crowds of one amount are ever cut, and in a crowd every item is cut about as often.
-    """
-    if not found.dropped.any():
-        return np.zeros(items.height, np.int64)
-    crowd = ["group", "amount_minor"]
-    cut = records.with_columns(dropped=found.dropped).group_by(crowd).agg(pl.col("dropped").sum())
-    share = (
-        items.join(cut, on=crowd, how="left", maintain_order="left")
-        .with_columns(pl.col("dropped").fill_null(0))
-        .select((pl.col("dropped") / pl.len().over(crowd)).ceil().cast(pl.Int64))
-    )
-    return share.to_series().to_numpy()

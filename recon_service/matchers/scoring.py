@@ -22,6 +22,7 @@ from recon_service.domain.evidence import (
     posterior,
     words_bits,
 )
+from recon_service.matchers.crowds import unseen_odds
 from recon_service.matchers.gates import Candidates
 from recon_service.matchers.references import reference_levels
 from recon_service.matchers.words import Descriptions, shared_words, similarity
@@ -57,7 +58,6 @@ def score_pairs(
     items: pl.DataFrame,
     found: Candidates,
     *,
-    item_dropped: Ints,
     surprise: pl.DataFrame,
 ) -> Scored:
     """Score every candidate pair of the two frames of classes; `n` is a class's number of rows."""
@@ -82,10 +82,9 @@ def score_pairs(
     _add_words(levels, bits, records, items, rows, columns, surprise)
     total = PRIOR_BITS + sum(bits.values(), np.zeros(len(rows)))
     odds = np.exp2(total)
-    # A candidate that the cap cut was never looked at: it rivals as one of which nothing is known.
-    unseen = np.exp2(PRIOR_BITS + LAG[0].bits)
-    record_rivals = _rivals(rows, odds, records, items, columns) + unseen * found.dropped[rows]
-    item_rivals = _rivals(columns, odds, items, records, rows) + unseen * item_dropped[columns]
+    unseen = unseen_odds(found.dropped, records, items, rows, odds)
+    record_rivals = _rivals(rows, odds, records, items, columns) + unseen.of_records[rows]
+    item_rivals = _rivals(columns, odds, items, records, rows) + unseen.of_items[columns]
     return Scored(
         records=rows,
         items=columns,
