@@ -31,6 +31,7 @@ def migrate_offline() -> None:
         target_metadata=metadata,
         version_table_schema=schema,
         literal_binds=True,
+        dialect_opts={"paramstyle": "named"},  # the default would double every percent sign
     )
     with context.begin_transaction():
         context.run_migrations()

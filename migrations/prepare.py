@@ -42,7 +42,7 @@ def prepare_database(
     DatabaseNotReady.
     """
     asyncio.run(_create_roles(admin_url, ledger_password, recon_password))
-    for service in _migrated():
+    for service in SERVICES:
         try:
             command.upgrade(alembic_config(service, admin_url), "head")
         except (SQLAlchemyError, OSError) as error:
@@ -53,24 +53,20 @@ def prepare_database(
 
 def check_database(admin_url: str) -> None:
     """Raise alembic's CommandError if a service's tables differ from what `tables` declares."""
-    for service in _migrated():
+    for service in SERVICES:
         command.check(alembic_config(service, admin_url))
 
 
 def schema_sql() -> str:
     """The whole database as one SQL file; needs no server."""
     parts = [_SCHEMA_HEADER, roles_sql()]
-    for service in _migrated():
+    for service in SERVICES:
         config = alembic_config(service)
         config.output_buffer = io.StringIO()
         command.upgrade(config, "head", sql=True)
         migrations = config.output_buffer.getvalue()
         parts.append(f"\nSET ROLE {service}_owner;\n\n{migrations}RESET ROLE;\n")
     return "".join(parts)
-
-
-def _migrated() -> list[str]:
-    return [name for name in SERVICES if Path(__file__).with_name(name).is_dir()]
 
 
 def alembic_config(service: str, admin_url: str | None = None) -> Config:

@@ -18,4 +18,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("History is kept: restore a backup instead of migrating down.")
+    raise RuntimeError("the log is append-only: restore a backup instead of downgrading")

