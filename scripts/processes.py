@@ -177,14 +177,15 @@ def require_free_port(port: int, *, option: str) -> None:
 
 def end_processes(identities: Iterable[Identity]) -> None:
     """Ask processes to end, wait, and kill those that do not; the ended are passed over."""
-    processes = [process for one in identities if (process := one.process())]
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _gone, alive = psutil.wait_procs(processes, timeout=SERVICE_STOP_SECONDS_MAX)
-    for process in alive:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
+    identities = list(identities)
+    for ask in (psutil.Process.terminate, psutil.Process.kill):
+        for one in identities:
+            if process := one.process():
+                with suppress(psutil.NoSuchProcess):
+                    ask(process)
+        give_up_at = time.monotonic() + SERVICE_STOP_SECONDS_MAX
+        while any(one.process() for one in identities) and time.monotonic() < give_up_at:
+            time.sleep(POLL_SECONDS)
 
 
 def _holder(port: int) -> str:
