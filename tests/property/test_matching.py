@@ -60,12 +60,16 @@ def passes_gates(record: Row, item: Row, policy: Policy) -> bool:
     tolerance, window = policy.amount_tolerance, policy.window
     share = abs(item["amount_minor"]) * unit * Decimal(tolerance.percent) / 100
     lag = record["booked_on"] - item["effective_on"]
-    return (
+    return bool(
         record["currency"] == item["currency"]
-        and np.sign(record["amount_minor"]) == np.sign(item["amount_minor"])
+        and sign(record["amount_minor"]) == sign(item["amount_minor"])
         and (difference <= Decimal(tolerance.absolute) or difference <= share)
         and timedelta(-window.before_days) <= lag <= timedelta(window.after_days)
     )
+
+
+def sign(amount_minor: int) -> int:
+    return (amount_minor > 0) - (amount_minor < 0)
 
 
 @given(records=SIDE, items=SIDE, policy=POLICIES)
@@ -185,7 +189,7 @@ def is_one_to_one(pairs: Iterable[tuple[int, int]]) -> bool:
     texts=st.tuples(TEXTS, TEXTS),
     refs=st.tuples(IDS, IDS),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_closer_never_scores_less(
     amount: int,
     near: int,
@@ -210,5 +214,6 @@ def test_closer_never_scores_less(
         found: float = match_partition(left(record), right(item), policy).rows["score"].item()
         return found
 
-    assert score(near, close) >= score(far, close)
-    assert score(near, close) >= score(near, distant)
+    closest = score(near, close)
+    assert closest >= score(far, close)
+    assert closest >= score(near, distant)
