@@ -38,7 +38,7 @@ def prepare_database(
     """Create roles and schemas and migrate both services; safe to run again.
 
     `admin_url` is a superuser's, or that of the database's owner with CREATEROLE. A password that
-    is not given stays as it is. Must not be called inside a running event loop. Raises
+    is not given stays as it is. One call at a time in a process, outside any event loop. Raises
     DatabaseNotReady.
     """
     asyncio.run(_create_roles(admin_url, ledger_password, recon_password))

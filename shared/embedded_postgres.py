@@ -33,7 +33,7 @@ from shared.embedded_programs import (
 )
 from shared.stack_files import replace_private_file
 
-__all__ = ["EmbeddedPostgresError", "Server", "binaries", "is_running", "start", "stop"]
+__all__ = ["EmbeddedPostgresError", "Server", "binaries", "is_running", "remove", "start", "stop"]
 
 ADMINISTRATOR = "postgres"
 SHELTER = Path("/var/lib/kairon")
@@ -125,6 +125,16 @@ def stop(data_dir: Path) -> bool:
                 raise EmbeddedPostgresError(f"PostgreSQL does not stop, see {_log(cluster)}.")
             time.sleep(0.02)
         return True
+
+
+def remove(data_dir: Path) -> None:
+    """Stop the server and delete its database for good."""
+    stop(data_dir)
+    cluster = _existing_cluster(data_dir)
+    if cluster is not None:
+        is_sheltered = (cluster.parent / "made_for").is_file()
+        shutil.rmtree(cluster.parent if is_sheltered else cluster)
+        (data_dir / "postgres").unlink(missing_ok=True)
 
 
 def is_running(data_dir: Path) -> bool:

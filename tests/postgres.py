@@ -141,10 +141,7 @@ def _owner_lives(folder: Path) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    embedded_postgres.stop(folder)
-    cluster = folder / "postgres"
-    if cluster.is_symlink():
-        shutil.rmtree(cluster.resolve().parent, ignore_errors=True)
+    embedded_postgres.remove(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -27,10 +27,7 @@ INFRASTRUCTURE, USAGE = 3, 2
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A data directory for a throw-away server; pytest's folders are closed to other users."""
     yield tmp_path
-    embedded_postgres.stop(tmp_path)
-    cluster = (tmp_path / "postgres").resolve()
-    if cluster.parent.name.startswith("kairon-test-"):
-        subprocess.run(["rm", "-rf", str(cluster.parent)], check=True)
+    embedded_postgres.remove(tmp_path)
 
 
 @pytest.fixture
