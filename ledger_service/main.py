@@ -1,6 +1,6 @@
 """Puts the ledger service together: settings, database, processor, routes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -9,9 +9,11 @@ from fastapi import FastAPI
 
 from ledger_service.api import accounts, events, transactions, transfers
 from ledger_service.api.answers import render
+from ledger_service.api.bodies import ACCOUNT_EXAMPLE, OTHER_ACCOUNT_EXAMPLE, TRANSACTION_EXAMPLE
 from ledger_service.dependencies import Resources
 from ledger_service.processor import CommandProcessor
 from ledger_service.repositories.accounts import head_now
+from ledger_service.repositories.examples import example_ids
 from ledger_service.settings import LedgerSettings
 from ledger_service.tables import MAIN_LEDGER_ID
 from shared.database import open_database
@@ -49,6 +51,7 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
         body_bytes_max=settings.body_bytes_max,
         lifespan=lifespan,
         readiness=_readiness,
+        examples=_examples,
         routers=[module.router for module in (accounts, transfers, transactions, events)],
     )
 
@@ -79,6 +82,21 @@ async def _readiness(app: FastAPI) -> dict[str, Any]:
     held: Resources = app.state.resources
     head = await head_now(held.database, MAIN_LEDGER_ID)
     return {"ledger": head.name, "seq": head.last_seq}
+
+
+async def _examples(app: FastAPI) -> Mapping[str, str]:
+    """Return ids of this ledger for the ids in the examples: money flows from our own account."""
+    held: Resources = app.state.resources
+    found = await example_ids(held.database, MAIN_LEDGER_ID)
+    return {
+        placeholder: str(existing)
+        for placeholder, existing in (
+            (ACCOUNT_EXAMPLE, found.internal_account),
+            (OTHER_ACCOUNT_EXAMPLE, found.user_account),
+            (TRANSACTION_EXAMPLE, found.transaction),
+        )
+        if existing is not None
+    }
 
 
 app = create_app()

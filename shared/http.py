@@ -1,9 +1,10 @@
 """Builds a service's FastAPI application: limits, request ids, problems, docs, probes, metrics."""
 
+import json
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,12 +67,14 @@ def create_service(
     streamed_paths: frozenset[str] = frozenset(),
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     readiness: Callable[[FastAPI], Awaitable[dict[str, Any]]],
+    examples: Callable[[FastAPI], Awaitable[Mapping[str, str]]],
 ) -> FastAPI:
     """Return an application with `routers` and all that every service has.
 
     `readiness` returns facts for /readyz or raises Unavailable (503). Bodies are capped, except on
-    `streamed_paths`, whose routes count for themselves. `app.state.metrics` holds the Metrics;
-    paths answer with and without their trailing slash.
+    `streamed_paths`, whose routes count for themselves. `examples` maps ids in the OpenAPI
+    document to ids that exist, so that its examples work when pressed. `app.state.metrics` holds
+    the Metrics; paths answer with and without their trailing slash.
     """
     app: FastAPI = FastAPIOffline(
         title=title,
@@ -83,9 +86,10 @@ def create_service(
     app.state.metrics = Metrics()
     app.state.routers = routers
     install_problem_handlers(app)
-    _add_probes(app, readiness)
     for router in routers:
         app.include_router(router)
+    _add_probes(app, readiness)
+    _serve_openapi(app, examples)
     app.add_middleware(
         _BodyLimitMiddleware, bytes_max=body_bytes_max, streamed_paths=streamed_paths
     )
@@ -116,6 +120,23 @@ def _add_probes(app: FastAPI, readiness: Callable[[FastAPI], Awaitable[dict[str,
     )
     async def metrics() -> Response:
         return Response(generate_latest(app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _serve_openapi(
+    app: FastAPI, examples: Callable[[FastAPI], Awaitable[Mapping[str, str]]]
+) -> None:
+    """Serve the OpenAPI document with examples that exist in this database."""
+    path = app.openapi_url or "/openapi.json"
+    app.router.routes[:] = [
+        route for route in app.router.routes if getattr(route, "path", None) != path
+    ]
+
+    @app.get(path, include_in_schema=False)
+    async def openapi() -> Response:
+        document = json.dumps(app.openapi())
+        for placeholder, existing in (await examples(app)).items():
+            document = document.replace(placeholder, existing)
+        return Response(document, media_type="application/json")
 
 
 def _collection_paths(routers: Sequence[APIRouter]) -> frozenset[str]:

@@ -8,7 +8,13 @@ from sqlalchemy import RowMapping
 from uuid_utils.compat import uuid7
 
 from ledger_service.api.answers import LEDGER_NAME, overdraft_document, refusal_error
-from ledger_service.api.bodies import AccountOut, AccountPage, BalanceOut, OpenAccountBody
+from ledger_service.api.bodies import (
+    AccountId,
+    AccountOut,
+    AccountPage,
+    BalanceOut,
+    OpenAccountBody,
+)
 from ledger_service.api.lists import LIMIT_DEFAULT, Cursor, Limit, next_link
 from ledger_service.api.submit import submit
 from ledger_service.dependencies import Held
@@ -80,7 +86,7 @@ async def list_accounts(
     response_model=AccountOut,
     responses=problem_responses(NotFound),
 )
-async def get_account(account_id: UUID, held: Held) -> dict[str, Any]:
+async def get_account(account_id: AccountId, held: Held) -> dict[str, Any]:
     """An account as its entries made it."""
     row = await find_account(held.database, MAIN_LEDGER_ID, account_id)
     if row is None:
@@ -94,7 +100,7 @@ async def get_account(account_id: UUID, held: Held) -> dict[str, Any]:
     response_model=BalanceOut,
     responses=problem_responses(NotFound),
 )
-async def get_balance(account_id: UUID, held: Held) -> dict[str, Any]:
+async def get_balance(account_id: AccountId, held: Held) -> dict[str, Any]:
     """The balance now: credits less debits. A debited account of type `internal` is negative."""
     found = await balance_now(held.database, MAIN_LEDGER_ID, account_id)
     if found is None:

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ledger_service.domain.model import AccountType, Direction
@@ -15,6 +16,10 @@ ACCOUNT_EXAMPLE = "01980b5c-6f5e-7c3a-9d55-0d4f4d1f2a10"
 OTHER_ACCOUNT_EXAMPLE = "01980b5c-6f5f-7a01-8d10-0d4f4d1f2a11"
 TRANSACTION_EXAMPLE = "01980b5c-7001-7b2c-8e3d-0d4f4d1f2a12"
 
+AccountId = Annotated[UUID, Path(openapi_examples={"an account": {"value": ACCOUNT_EXAMPLE}})]
+TransactionId = Annotated[
+    UUID, Path(openapi_examples={"a transaction": {"value": TRANSACTION_EXAMPLE}})
+]
 Amount = Annotated[
     str,
     Field(

@@ -2,12 +2,11 @@
 
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
 from ledger_service.api.answers import transaction_document
-from ledger_service.api.bodies import TransactionOut, TransactionPage
+from ledger_service.api.bodies import TransactionId, TransactionOut, TransactionPage
 from ledger_service.api.lists import (
     LIMIT_DEFAULT,
     STREAM_RESPONSES,
@@ -64,7 +63,7 @@ async def list_transactions(
     response_model=TransactionOut,
     responses=problem_responses(NotFound),
 )
-async def get_transaction(transaction_id: UUID, held: Held) -> dict[str, Any]:
+async def get_transaction(transaction_id: TransactionId, held: Held) -> dict[str, Any]:
     """A transaction as it was posted."""
     entry = await find_transaction(held.database, MAIN_LEDGER_ID, transaction_id)
     if entry is None:

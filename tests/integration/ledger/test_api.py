@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -294,3 +295,32 @@ async def test_recorded_times_are_aware_and_never_run_back(ledger: httpx.AsyncCl
     assert all(time.tzinfo is not None for time in times)
     assert times == sorted(times)
     assert await balance(ledger, user) == "5.00"
+
+
+async def test_the_examples_in_the_api_document_work_when_they_are_pressed(
+    ledger: httpx.AsyncClient,
+) -> None:
+    funding, user = await open_account(ledger, "internal"), await open_account(ledger)
+    await transfer(ledger, funding, user, "1.00")
+    document = (await ledger.get("/openapi.json")).json()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            answer = await ledger.request(
+                method, _with_examples(path, operation), json=_example_body(document, operation)
+            )
+            assert answer.status_code in {200, 201}, (method, path, answer.text)
+
+
+def _with_examples(path: str, operation: dict[str, Any]) -> str:
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "path":
+            (example,) = parameter["examples"].values()
+            path = path.replace(f"{{{parameter['name']}}}", example["value"])
+    return path
+
+
+def _example_body(document: dict[str, Any], operation: dict[str, Any]) -> Any:
+    if "requestBody" not in operation:
+        return None
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    return document["components"]["schemas"][schema.rsplit("/", 1)[1]]["examples"][0]
