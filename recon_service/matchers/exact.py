@@ -107,7 +107,7 @@ def _classes(rows: pl.DataFrame) -> pl.DataFrame:
     """Return one row per set of rows that are equal in all but time, ids in the order of time."""
     others = [pl.col("absolute_minor").first()] if "absolute_minor" in rows.columns else []
     return (
-        rows.with_columns(words=words(pl.col("text")), party=words(pl.col("counterparty")))
+        rows.with_columns(words=words(rows["text"]), party=words(rows["counterparty"]))
         .sort("at", "id")
         .group_by(_SAME, maintain_order=True)
         .agg("id", *others, n=pl.len())

@@ -12,7 +12,7 @@ from recon_service.matchers.crowds import with_rare_words
 from recon_service.matchers.gates import absolute_minor, candidates
 from recon_service.matchers.references import reference_columns
 from recon_service.matchers.scoring import Scored, score_pairs
-from recon_service.matchers.sides import Sides, canonical, dense_codes
+from recon_service.matchers.sides import Sides, dense_codes
 from recon_service.matchers.words import surprise
 
 Ints = npt.NDArray[np.int64]
@@ -47,10 +47,11 @@ class FuzzyMatcher:
     def match(self, open_sides: Sides, whole: Sides) -> FuzzyOutcome:
         """Score and assign the rows of `open_sides`, which are a part of the `whole` partition.
 
-        The whole tells how rare a word is, and which references have their equal elsewhere.
+        Both are canonical. The whole tells how rare a word is, and which references have their
+        equal elsewhere.
         """
-        records, items = canonical(open_sides.records), canonical(open_sides.items)
-        rarity = surprise(_all_words(whole.records), _all_words(whole.items))
+        records, items = open_sides.records, open_sides.items
+        rarity = surprise(whole.records["words"], whole.items["words"])
         records = reference_columns(
             records.with_columns(
                 absolute_minor=absolute_minor(records["scale"], self.policy),
@@ -80,13 +81,9 @@ class FuzzyMatcher:
         )
 
 
-def _all_words(side: pl.DataFrame) -> pl.Series:
-    return canonical(side.select("reference", "text", "counterparty"))["words"]
-
-
 def _is_orphan(rows: pl.DataFrame, other_side: pl.DataFrame) -> pl.Series:
-    known = canonical(other_side.select("reference", "text", "counterparty"))["ref"].drop_nulls()
-    return ~rows["ref"].is_in(known.unique().implode())
+    known = other_side.join(rows, on="ref", how="semi")["ref"].unique()
+    return ~rows["ref"].is_in(known.implode())
 
 
 def _classes(rows: pl.DataFrame) -> pl.DataFrame:

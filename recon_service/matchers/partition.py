@@ -15,7 +15,7 @@ from recon_service.matchers.exact import ExactMatcher
 from recon_service.matchers.explain import ROUNDING_MINOR_MAX
 from recon_service.matchers.fuzzy import FuzzyMatcher
 from recon_service.matchers.past_gates import same_reference
-from recon_service.matchers.sides import Sides, two_sides, without
+from recon_service.matchers.sides import Sides, canonical, two_sides, without
 from recon_service.matchers.verdicts import fuzzy_rows
 
 
@@ -47,12 +47,15 @@ def match_partition(left: pl.DataFrame, right: pl.DataFrame, policy: Policy) -> 
     right = right.select(ITEM_SCHEMA.names()).cast(ITEM_SCHEMA)
     sides = two_sides(left, right)
     exact = ExactMatcher(policy).match(sides)
-    open_sides = Sides(without(sides.records, exact["id"]), without(sides.items, exact["item_id"]))
     rows = [_exact_rows(exact)]
     counts = Counts(0, 0, 0)
-    if not open_sides.records.is_empty():
-        fuzzy = FuzzyMatcher(policy).match(open_sides, sides)
-        alike = same_reference(open_sides.records, sides.items, policy, taken=exact["item_id"])
+    if exact.height < left.height:
+        whole = Sides(canonical(sides.records), canonical(sides.items))
+        open_sides = Sides(
+            without(whole.records, exact["id"]), without(whole.items, exact["item_id"])
+        )
+        fuzzy = FuzzyMatcher(policy).match(open_sides, whole)
+        alike = same_reference(open_sides.records, whole.items, policy, taken=exact["item_id"])
         rows.append(fuzzy_rows(fuzzy, open_sides.records, alike, policy))
         counts = Counts(
             candidates=len(fuzzy.scored.records),

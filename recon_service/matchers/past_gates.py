@@ -4,7 +4,6 @@ import polars as pl
 
 from recon_service.domain.config import Policy
 from recon_service.matchers.gates import absolute_minor, in_window, lag_days, within_tolerance
-from recon_service.matchers.sides import canonical
 
 # One reference may stand on many ledger items; the nearest of so many is reported.
 _ITEMS_PER_REFERENCE_MAX = 20
@@ -26,13 +25,13 @@ def same_reference(
     """Return, for each record whose reference the ledger has, the item that fails fewest gates.
 
     Columns: `id`, `cause` (one of CAUSES), and the item's `item_id`, `item_on`,
-    `item_amount_minor`, `item_currency`. `taken` holds the ids of matched items.
+    `item_amount_minor`, `item_currency`. `taken` holds the ids of matched items. Both frames
+    are canonical.
     """
-    wanted = canonical(records).filter(pl.col("ref").is_not_null())
+    wanted = records.filter(pl.col("ref").is_not_null())
     wanted = wanted.with_columns(absolute_minor=absolute_minor(wanted["scale"], policy))
     known = (
-        canonical(items)
-        .join(wanted.select("ref").unique(), on="ref", how="semi")
+        items.join(wanted.select("ref").unique(), on="ref", how="semi")
         .sort("currency", "amount_minor", "on", "at", "id")
         .group_by("ref", maintain_order=True)
         .head(_ITEMS_PER_REFERENCE_MAX)
