@@ -123,7 +123,7 @@ def test_default_passwords_say_that_they_are_for_development() -> None:
 
 
 def test_the_inbox_is_mounted_read_only_and_what_is_written_lies_in_volumes() -> None:
-    inbox = SERVICES["recon"]["environment"]["RECON_INBOX_DIR"]
+    inbox = SERVICES["recon"]["environment"]["RECON_INBOX"]
     assert f"./data:{inbox}:ro" in SERVICES["recon"]["volumes"]
     written = [
         volume.partition(":")[0]

@@ -53,5 +53,7 @@ def test_the_values_shown_are_the_defaults(
     uncommented.write_text("".join(f"{name}={value}\n" for name, value in SHOWN.items()))
     shown = settings(_env_file=uncommented).model_dump()
     defaults = {name: value for name, value in settings().model_dump().items() if value is not None}
+    paths = {name for name, value in defaults.items() if isinstance(value, Path)}
+    shown |= {name: ROOT / shown[name] for name in paths}  # shown as seen from the checkout
     assert {name: shown[name] for name in defaults} == defaults
     assert shown["database_url"] is not None
