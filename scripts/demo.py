@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -48,7 +49,9 @@ def _reconcile_demo(recon: httpx.Client, interruption: Interruption) -> None:
     while time.monotonic() < give_up_at:
         status = recon.get(status_url).raise_for_status().json()
         runs = status.get("runs", [status])
-        if all(run["status"] in ("finished", "failed") for run in runs):
+        if any(run["status"] == "failed" for run in runs):
+            raise StackError(f"the run failed, see {recon.base_url.join(status_url)}")
+        if all(run["status"] == "finished" for run in runs):
             break
         interruption.pause()
     else:
@@ -59,8 +62,17 @@ def _reconcile_demo(recon: httpx.Client, interruption: Interruption) -> None:
 
 def _print_summary(summary: dict[str, Any]) -> None:
     table = Table(title=f"{DEMO_SOURCE} of {DEMO_DATE}", show_header=False)
-    for row in summary.get("summaries", [summary]):
-        for name, value in row.items():
-            if not isinstance(value, dict | list):
-                table.add_row(name.replace("_", " "), str(value))
+    for document in summary.get("summaries", [summary]):
+        for name, value in _facts(document):
+            table.add_row(name, value)
     Console().print(table)
+
+
+def _facts(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The numbers and words of a document, each named by its way down to it."""
+    for name, value in document.items():
+        path = f"{prefix} {name}".replace("_", " ").strip()
+        if isinstance(value, dict):
+            yield from _facts(value, path)
+        elif not isinstance(value, list):
+            yield path, str(value)
