@@ -5,7 +5,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 from sqlalchemy import MetaData
-from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 POOL_WAIT_SECONDS_MAX = 5
@@ -31,17 +30,20 @@ def open_database(
 
     Autocommit: a read is one statement and needs no transaction of its own.
     """
+
+    async def creator() -> asyncpg.Connection:  # by the URL itself: asyncpg knows its sslmode
+        return await connect(
+            url, application_name=application_name, statement_timeout_ms=statement_timeout_ms
+        )
+
     return create_async_engine(
-        _driver_url(url),
+        "postgresql+asyncpg://",
+        async_creator=creator,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS_MAX,
         pool_pre_ping=False,
         isolation_level="AUTOCOMMIT",
-        connect_args={
-            "timeout": CONNECT_SECONDS_MAX,
-            "server_settings": _server_settings(application_name, statement_timeout_ms),
-        },
     )
 
 
@@ -59,10 +61,6 @@ def plain_dsn(url: str) -> str:
     """Return `url` as asyncpg takes it: without SQLAlchemy's driver name."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(scheme=parts.scheme.partition("+")[0]))
-
-
-def _driver_url(url: str) -> URL:
-    return make_url(url).set(drivername="postgresql+asyncpg")
 
 
 def _server_settings(application_name: str, statement_timeout_ms: int) -> dict[str, Any]:
