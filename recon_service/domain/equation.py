@@ -52,11 +52,15 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One equation by name, with both of its sides as they were counted."""
+    """One equation by name, with both of its sides as they were counted.
+
+    Sides count things, or minor units of `currency` where it is given.
+    """
 
     name: str
     left: int
     right: int
+    currency: str | None = None
 
     @property
     def holds(self) -> bool:
@@ -109,9 +113,10 @@ def _sums(whole: str, parts: str, total: Bucket, buckets: tuple[Bucket, ...]) ->
         counted,
         *(
             Term(
-                f"{whole} = {parts}, {code}",
+                f"{whole} = {parts}",
                 total.values.get(code, 0),
                 sum(bucket.values.get(code, 0) for bucket in buckets),
+                currency=code,
             )
             for code in currencies
         ),

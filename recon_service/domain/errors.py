@@ -1,0 +1,69 @@
+"""The refusals of the service; each class is one stable problem `code`.
+
+AppError
+├── NotFound
+│   ├── UnknownSource       404
+│   ├── UnknownRun          404
+│   ├── NoSummary           404
+│   └── UnknownLogEntry     404
+├── Conflict
+│   ├── LaterRunDepends     409  a later day counts a line as reconciled by the run to supersede
+│   ├── RunQueueFull        409  more runs of the source are waiting than it takes
+│   ├── SourceExists        409
+│   └── VersionMismatch     412  If-Match names another version
+├── InvalidSource           422  the definition of a source is not valid
+├── InvalidStatement        422  the file named by a request cannot be used
+├── DateInFuture            422
+└── UploadTooLarge          413
+"""
+
+from shared.errors import AppError, Conflict, NotFound
+
+
+class UnknownSource(NotFound):
+    code, title = "unknown_source", "There is no source of that name"
+
+
+class UnknownRun(NotFound):
+    code, title = "unknown_run", "There is no such run"
+
+
+class NoSummary(NotFound):
+    code, title = "no_summary", "No finished run has a summary for this"
+
+
+class UnknownLogEntry(NotFound):
+    code, title = "unknown_log_entry", "There is no such entry in the match log"
+
+
+class LaterRunDepends(Conflict):
+    code, title = "later_run_depends", "A later day's run depends on the run to be superseded"
+
+
+class RunQueueFull(Conflict):
+    code, title = "run_queue_full", "More runs of the source are waiting than it takes"
+    retry_after_seconds = 10
+
+
+class SourceExists(Conflict):
+    code, title = "source_exists", "A source of that name exists"
+
+
+class VersionMismatch(AppError):
+    code, title, status = "version_mismatch", "The source has another version by now", 412
+
+
+class InvalidSource(AppError):
+    code, title, status = "invalid_source", "The definition of the source is not valid", 422
+
+
+class InvalidStatement(AppError):
+    code, title, status = "invalid_statement", "The statement cannot be used", 422
+
+
+class DateInFuture(AppError):
+    code, title, status = "date_in_future", "The business date lies in the future", 422
+
+
+class UploadTooLarge(AppError):
+    code, title, status = "upload_too_large", "The upload is larger than the service takes", 413

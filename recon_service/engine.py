@@ -1,0 +1,367 @@
+"""ReconEngine: how a run goes from a statement to proven decisions.
+
+    claim ──▶ load ──────▶ match ───▶ log ──────────▶ finalize
+              │            │          │               │
+              statement    passes,    one atomic step: what was superseded is freed; records,
+              records      off the    lines, match log, matches in force, breaks; then the
+              universe     event      equations are proven, the summary is kept and the run
+              ledger       loop       is finished. All of it lands, or nothing.
+              memory
+
+    load       read and normalise the statement; a bad line is a rejected record
+               choose the records: free lines, and open ones that earlier days left
+               read the ledger at one seq: the days around the records, what is new, what is open
+    match      decide every record against the population's free items (pure)
+    settle     say what that means for lines, items and breaks (pure: domain/history.py)
+    log        append it all through ReconLogger, while the leases are ours
+    finalize   prove the population equation, or write nothing and fail
+
+Nothing is written before `log`, so a run that was interrupted simply begins again.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from typing import Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+import polars as pl
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from recon_service.domain import decisions, equation, history, records
+from recon_service.domain.config import SourceConfig
+from recon_service.domain.history import Days, Disposition, Item, Margins, PastRun, Side
+from recon_service.domain.run import Claim, InputKind, Run, record_id
+from recon_service.domain.summary import Summary, sentence, summarise
+from recon_service.match_log import ReconLogger, Writing
+from recon_service.matchers.partition import match_partition
+from recon_service.normalise import normalise
+from recon_service.readers.api_adapter import APIAdapter
+from recon_service.readers.csv_reader import CSVReader
+from recon_service.readers.files import resolve_in_inbox
+from recon_service.readers.ledger_reader import ALL, LedgerRange, LedgerReader, LedgerUnreadable
+from recon_service.repositories import history as memory
+from recon_service.repositories import runs
+from recon_service.repositories.atomic import plain
+from shared.clock import Clock
+
+Progress = Callable[[str, Mapping[str, int]], Awaitable[None]]
+PHASES = ("reading", "ledger", "matching", "writing")
+_Result = TypeVar("_Result")
+
+
+class Offload(Protocol):
+    """Runs a pure, slow function where it does not hold up the event loop."""
+
+    async def __call__(self, work: Callable[..., _Result], *arguments: object) -> _Result: ...
+
+
+class EquationBroken(Exception):
+    """The run cannot prove that every line and item ended in exactly one bucket."""
+
+    code = "equation-broken"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Where statements may come from, and how large they may be."""
+
+    inbox: Path
+    uploads: Path
+    api_hosts: frozenset[str]
+    file_bytes_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement as read: canonical records with their ids, and the lines that are none."""
+
+    lines: int
+    accepted: pl.DataFrame
+    rejected: pl.DataFrame
+
+    @property
+    def days(self) -> Days | None:
+        """The days of its records."""
+        if self.accepted.is_empty():
+            return None
+        days = self.accepted["booked_on"].sort()
+        return Days(days[0], days[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """All that a run decides on."""
+
+    statement: Statement
+    superseded: PastRun | None
+    universe: history.Universe
+    carried: pl.DataFrame
+    items: pl.DataFrame
+    taken_items: frozenset[str]
+    memory: history.Memory
+    known_records: frozenset[str]
+    covered: Days
+    covered_before: Days | None
+    read_after_seq: int | None
+    read_to_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The matcher's rows (one per record) and what they mean."""
+
+    rows: pl.DataFrame
+    settlement: history.Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class ReconEngine:
+    """Runs what has been claimed; whoever claimed it keeps the leases alive meanwhile."""
+
+    database: AsyncEngine
+    logger: ReconLogger
+    ledger: LedgerReader
+    inputs: Inputs
+    offload: Offload
+    clock: Clock
+
+    async def run(self, held: Claim, show: Progress) -> Summary:
+        """Reconcile and commit.
+
+        Raises SourceUnreadable, LedgerUnreadable, LaterRunDepends, EquationBroken (the run has
+        failed) and LeaseLost (another process has it).
+        """
+        loaded = await self.load(held.run, show)
+        await show("matching", {"ledger_items": loaded.items.height})
+        decided = await self.match(held.run, loaded)
+        await show("writing", {})
+        async with self.logger.atomic(held, self.clock()) as writing:
+            await self.log(writing, loaded, decided)
+            return await self.finalize(writing, loaded, decided)
+
+    async def load(self, run: Run, show: Progress) -> Loaded:
+        """Read the statement, the ledger and what earlier runs left behind."""
+        statement = await self._read_statement(run)
+        await show(
+            "ledger",
+            {
+                "lines": statement.lines,
+                "accepted": statement.accepted.height,
+                "rejected": statement.rejected.height,
+            },
+        )
+        async with plain(self.database) as connection:
+            superseded = await runs.require_no_dependent(connection, run.source, run.business_date)
+            gone = None if superseded is None else superseded.run_id
+            past = await memory.population_runs(connection, run.population)
+            others = [one for one in past if one.run_id != gone]
+            in_file = statement.accepted["record_id"].to_list()
+            remembered = await memory.remembered_records(connection, run.source, gone)
+            universe = history.select_universe(
+                lines=in_file,
+                remembered=remembered,
+                referred_to=await memory.referred_to(connection, remembered, gone),
+                taken=await memory.taken_records(connection, [*in_file, *remembered], gone),
+            )
+            carried = await memory.load_records(connection, universe.carried)
+            known = await memory.known_records(connection, in_file)
+            open_items = await memory.remembered_items(connection, run.population, gone)
+        covered = history.covered_days(
+            business_date=run.business_date,
+            line_days=statement.days,
+            today=self.clock().astimezone(run.config.zone).date(),
+        )
+        reading = history.plan_reading(
+            covered=covered, line_days=statement.days, others=others, margins=_margins(run.config)
+        )
+        read_to_seq, read = await self._read_ledger(run, reading)
+        items = _merged(read, open_items, run.config)
+        async with plain(self.database) as connection:
+            keys = items["internal_id"].to_list()
+            taken_items = await memory.taken_items(connection, run.population, keys, gone)
+            looked_at = [*universe.free, *universe.carried, *universe.withdrawn]
+            states = history.Memory(
+                records=await memory.states(connection, Side.EXTERNAL, run.source, looked_at),
+                items=await memory.states(connection, Side.LEDGER, run.population, keys),
+            )
+        before = history.coverage(others[1:], others[0].covered) if others else None
+        return Loaded(
+            statement=statement,
+            superseded=superseded,
+            universe=universe,
+            carried=carried,
+            items=items,
+            taken_items=taken_items,
+            memory=states,
+            known_records=known,
+            covered=covered,
+            covered_before=before,
+            read_after_seq=reading.after_seq,
+            read_to_seq=read_to_seq,
+        )
+
+    async def match(self, run: Run, loaded: Loaded) -> Decided:
+        """Decide every record, then what that means for lines, items and breaks."""
+        accepted = loaded.statement.accepted
+        held = pl.Series(list(loaded.universe.already_reconciled), dtype=pl.String)
+        free = accepted.filter(~pl.col("record_id").is_in(held.implode()))
+        left = records.comparable(pl.concat([free, loaded.carried]), run.config)
+        taken = pl.Series(list(loaded.taken_items), dtype=pl.String)
+        right = loaded.items.filter(~pl.col("internal_id").is_in(taken.implode()))
+        outcome = await self.offload(
+            match_partition, left, right.select(records.ITEM_SCHEMA.names()), run.config.policy
+        )
+        settlement = history.settle(
+            universe=loaded.universe,
+            items=_plain_items(loaded.items),
+            taken_items=loaded.taken_items,
+            auto=decisions.pairs(outcome.rows, Disposition.AUTO),
+            suggested=decisions.pairs(outcome.rows, Disposition.SUGGESTED),
+            memory=loaded.memory,
+            covered_before=loaded.covered_before,
+            covered=loaded.covered.joined(loaded.covered_before),
+            margins=_margins(run.config),
+            watermark=loaded.read_after_seq,
+        )
+        return Decided(outcome.rows, settlement)
+
+    async def log(self, writing: Writing, loaded: Loaded, decided: Decided) -> None:
+        """Append records, lines, decisions and breaks; free what is superseded."""
+        run, statement = writing.held.run, loaded.statement
+        await writing.supersede(loaded.superseded)
+        known = pl.Series(list(loaded.known_records), dtype=pl.String)
+        await writing.append_records(
+            statement.accepted.filter(~pl.col("record_id").is_in(known.implode()))
+        )
+        await writing.append_lines(
+            decisions.run_lines(
+                statement.accepted,
+                statement.rejected,
+                decided.settlement,
+                loaded.universe.already_reconciled,
+            )
+        )
+        await writing.append_log(
+            decisions.log_rows(decided.rows, statement.accepted, loaded.carried, loaded.items)
+        )
+        looked_at = pl.concat([statement.accepted, loaded.carried])
+        for side, scope, states in (
+            (Side.EXTERNAL, run.source, loaded.memory.records),
+            (Side.LEDGER, run.population, loaded.memory.items),
+        ):
+            changes = decisions.changed(decided.settlement, side)
+            known_keys = pl.Series(list(states), dtype=pl.String)
+            new = changes.filter(~pl.col("key").is_in(known_keys.implode()))
+            opened = decisions.break_facts(new, looked_at, loaded.items, side)
+            await writing.change_breaks(side, scope, changes, opened)
+
+    async def finalize(self, writing: Writing, loaded: Loaded, decided: Decided) -> Summary:
+        """Prove the equations, keep the summary, finish the run. Raises EquationBroken."""
+        statement = loaded.statement
+        summary = summarise(
+            lines_read=statement.lines,
+            accepted=statement.accepted,
+            rejected=statement.rejected.height,
+            carried=loaded.carried,
+            items=loaded.items,
+            settlement=decided.settlement,
+            rows=decided.rows,
+            covered=loaded.covered,
+            read_to_seq=loaded.read_to_seq,
+        )
+        broken = equation.failures(summary.proof)
+        if broken:
+            raise EquationBroken("; ".join(sentence(term) for term in broken))
+        shown = ("lines", "accepted", "rejected", "exact", "fuzzy", "suggested", "unmatched")
+        await writing.finish(
+            summary=summary.document,
+            covered=loaded.covered,
+            read_to_seq=loaded.read_to_seq,
+            supersedes=loaded.superseded,
+            counts={name: summary.document[name] for name in shown}
+            | {"ledger_items": loaded.items.height},
+        )
+        return summary
+
+    async def _read_statement(self, run: Run) -> Statement:
+        scales = dict(self.ledger.scales)
+        if run.input.kind is InputKind.API:
+            raw = await APIAdapter(run.config, hosts=self.inputs.api_hosts).read(run.business_date)
+            return await self.offload(_statement, raw, run.config, scales, run.source)
+        path = self._path(run)
+        limit = self.inputs.file_bytes_max
+        return await self.offload(_read_file, path, limit, run.config, scales, run.source)
+
+    def _path(self, run: Run) -> Path:
+        if run.input.kind is InputKind.INBOX:
+            return resolve_in_inbox(self.inputs.inbox, run.input.name)
+        if run.input.kind is InputKind.UPLOAD:
+            return self.inputs.uploads / run.input.name
+        return Path(run.input.name)
+
+    async def _read_ledger(self, run: Run, reading: history.Reading) -> tuple[int, pl.DataFrame]:
+        if run.population != ALL:
+            await self.ledger.require_account(run.population)
+        head = await self.ledger.head_seq()
+        if reading.after_seq is not None and head < reading.after_seq:
+            raise LedgerUnreadable(
+                "ledger-went-back",
+                f"The ledger ends at seq {head}, but an earlier run read it up to"
+                f" {reading.after_seq}: it was restored or replaced.",
+            )
+        start, end = _instants(reading.days, run.config.zone)
+        by_days = LedgerRange(up_to_seq=head, effective_from=start, effective_to=end)
+        parts = [await self.ledger.read(run.population, by_days)]
+        if reading.after_seq is not None and reading.after_seq < head:
+            new = LedgerRange(up_to_seq=head, after_seq=reading.after_seq)
+            parts.append(await self.ledger.read(run.population, new))
+        return head, pl.concat(parts)
+
+
+def _read_file(
+    path: Path, bytes_max: int, config: SourceConfig, scales: dict[str, int], source: str
+) -> Statement:
+    raw = CSVReader(config).read(path, size_max=bytes_max)
+    return _statement(raw, config, scales, source)
+
+
+def _statement(
+    raw: records.RawRead, config: SourceConfig, scales: dict[str, int], source: str
+) -> Statement:
+    found = normalise(raw, config, scales)
+    prints = zip(found.accepted["fingerprint"], found.accepted["ordinal"], strict=True)
+    ids = [record_id(source, fingerprint, ordinal) for fingerprint, ordinal in prints]
+    accepted = found.accepted.with_columns(pl.Series("record_id", ids, dtype=pl.String))
+    return Statement(raw.lines, accepted, found.rejected)
+
+
+def _margins(config: SourceConfig) -> Margins:
+    window = config.policy.window
+    return Margins(before_days=window.before_days, after_days=window.after_days)
+
+
+def _instants(days: Days, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Return the first and the last instant of calendar days in a zone."""
+    after = datetime.combine(days.last + timedelta(days=1), time.min, zone).astimezone(UTC)
+    return datetime.combine(days.first, time.min, zone), after - timedelta(microseconds=1)
+
+
+def _merged(read: pl.DataFrame, remembered: pl.DataFrame, config: SourceConfig) -> pl.DataFrame:
+    """Return each item once, with its day in the source's zone, in the ledger's order."""
+    return (
+        pl.concat([read, remembered])
+        .unique("internal_id")
+        .sort("seq", "internal_id")
+        .with_columns(records.on_local_date("effective_at", config=config, name="effective_on"))
+    )
+
+
+def _plain_items(items: pl.DataFrame) -> dict[str, Item]:
+    columns = items.select("internal_id", "effective_on", "seq").iter_rows()
+    return {key: Item(day, seq) for key, day, seq in columns}

@@ -1,0 +1,26 @@
+"""Ids that exist, for the examples in Swagger; and whether the tables do."""
+
+import asyncpg
+
+# The newest finished run, and an entry of its match log.
+_EXAMPLES = """
+SELECT r.run_id::text,
+       (SELECT l.log_id::text FROM recon.match_log l WHERE l.run_id = r.run_id
+        ORDER BY l.log_id LIMIT 1) AS log_id
+FROM recon.runs r WHERE r.status = 'finished' ORDER BY r.run_id DESC LIMIT 1
+"""
+
+_MIGRATED = """
+SELECT to_regclass('recon.match_log') IS NOT NULL AND to_regclass('recon.sources') IS NOT NULL
+"""
+
+
+async def example_ids(connection: asyncpg.Connection) -> tuple[str | None, str | None]:
+    """Return a run and a log entry, None where there is none yet."""
+    row = await connection.fetchrow(_EXAMPLES)
+    return (None, None) if row is None else (row["run_id"], row["log_id"])
+
+
+async def sources_exist(connection: asyncpg.Connection) -> bool:
+    """Tell whether the schema has been migrated."""
+    return bool(await connection.fetchval(_MIGRATED))

@@ -1,0 +1,154 @@
+"""What earlier runs left behind: coverage, memory, matches; read under the leases of a run."""
+
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
+
+import asyncpg
+import polars as pl
+
+from recon_service.domain.history import PastRun, Side, State
+from recon_service.domain.records import ACCEPTED_SCHEMA
+from recon_service.readers.ledger_reader import ITEM_COLUMNS
+from recon_service.repositories.runs import past_run
+
+# Runs in force of a population, whatever their source.
+_POPULATION = """
+SELECT run_id, source, business_date, attempt, covered_first, covered_last, read_to_seq
+FROM recon.runs
+WHERE population = $1 AND status = 'finished' AND superseded_by IS NULL ORDER BY run_id
+"""
+
+# Records of a source that are open, and those that the superseded run matched.
+_REMEMBERED_RECORDS = """
+SELECT key FROM recon.breaks WHERE side = 'external' AND scope = $1
+  AND state IN ('open', 'suggested', 'timing', 'outside')
+UNION
+SELECT record_id::text FROM recon.active_matches WHERE run_id = $2
+ORDER BY 1
+"""
+
+# Those records that the statement of a run in force holds, other than the superseded one.
+_REFERRED_TO = """
+SELECT DISTINCT l.record_id::text
+FROM recon.run_records l JOIN recon.runs r USING (run_id)
+WHERE l.record_id = ANY ($1::uuid[]) AND r.status = 'finished' AND r.superseded_by IS NULL
+  AND r.run_id IS DISTINCT FROM $2
+"""
+
+# Matches in force of these records, other than the superseded run's.
+_TAKEN_RECORDS = """
+SELECT record_id::text, run_id::text FROM recon.active_matches
+WHERE record_id = ANY ($1::uuid[]) AND run_id IS DISTINCT FROM $2
+"""
+
+# Matches in force of these ledger items, other than the superseded run's.
+_TAKEN_ITEMS = """
+SELECT internal_id FROM recon.active_matches
+WHERE population = $1 AND internal_id = ANY ($2::text[]) AND run_id IS DISTINCT FROM $3
+"""
+
+# Ledger items of a population that are remembered, and those that the superseded run matched.
+_REMEMBERED_ITEMS = """
+SELECT key, seq, reference, at, recorded_at, amount_minor, scale, currency, text, counterparty
+FROM recon.breaks WHERE side = 'ledger' AND scope = $1
+  AND state IN ('open', 'suggested', 'timing', 'outside')
+UNION ALL
+SELECT internal_id, internal_seq, internal_reference, internal_at, internal_recorded_at,
+       internal_amount_minor, internal_scale, internal_currency, internal_text,
+       internal_counterparty
+FROM recon.match_log WHERE run_id = $2 AND matched
+"""
+
+# The state of these records or items, where they ever had one.
+_STATES = """
+SELECT key, state FROM recon.breaks WHERE side = $1 AND scope = $2 AND key = ANY ($3::text[])
+"""
+
+# These records as they were first read.
+_RECORDS = """
+SELECT NULL::bigint AS line_no, NULL::bigint AS "offset", external_id, occurred_at, booked_on,
+       amount_minor, scale, currency, text, counterparty,
+       encode(fingerprint, 'hex') AS fingerprint, ordinal, record_id::text
+FROM recon.records WHERE record_id = ANY ($1::uuid[])
+"""
+
+# Which of these records are known.
+_KNOWN = "SELECT record_id::text FROM recon.records WHERE record_id = ANY ($1::uuid[])"
+
+
+async def population_runs(connection: asyncpg.Connection, population: str) -> list[PastRun]:
+    """Return the runs in force of a population, oldest first."""
+    return [past_run(row) for row in await connection.fetch(_POPULATION, population)]
+
+
+async def remembered_records(
+    connection: asyncpg.Connection, source: str, superseded: str | None
+) -> list[str]:
+    """Return the open records of a source and those that `superseded` matched."""
+    rows = await connection.fetch(_REMEMBERED_RECORDS, source, _uuid(superseded))
+    return [row[0] for row in rows]
+
+
+async def referred_to(
+    connection: asyncpg.Connection, records: Collection[str], superseded: str | None
+) -> frozenset[str]:
+    """Return those of `records` that a statement in force other than `superseded` holds."""
+    rows = await connection.fetch(_REFERRED_TO, list(records), _uuid(superseded))
+    return frozenset(row[0] for row in rows)
+
+
+async def taken_records(
+    connection: asyncpg.Connection, records: Collection[str], superseded: str | None
+) -> dict[str, str]:
+    """Return record -> run, for those of `records` in another run's match."""
+    rows = await connection.fetch(_TAKEN_RECORDS, list(records), _uuid(superseded))
+    return {row[0]: row[1] for row in rows}
+
+
+async def taken_items(
+    connection: asyncpg.Connection, population: str, items: Sequence[str], superseded: str | None
+) -> frozenset[str]:
+    """Return those of `items` in another run's match."""
+    rows = await connection.fetch(_TAKEN_ITEMS, population, items, _uuid(superseded))
+    return frozenset(row[0] for row in rows)
+
+
+async def remembered_items(
+    connection: asyncpg.Connection, population: str, superseded: str | None
+) -> pl.DataFrame:
+    """Return remembered ledger items (ITEM_COLUMNS) and those that `superseded` matched."""
+    rows = await connection.fetch(_REMEMBERED_ITEMS, population, _uuid(superseded))
+    found = pl.DataFrame(
+        [tuple(row) for row in rows],
+        schema=ITEM_COLUMNS,
+        orient="row",
+    )
+    return found.unique("internal_id", maintain_order=True)
+
+
+async def states(
+    connection: asyncpg.Connection, side: Side, scope: str, keys: Collection[str]
+) -> Mapping[str, State]:
+    """Return the last state of those of `keys` that ever had one."""
+    rows = await connection.fetch(_STATES, side.value, scope, list(keys))
+    return {row[0]: State(row[1]) for row in rows}
+
+
+async def load_records(connection: asyncpg.Connection, records: Sequence[str]) -> pl.DataFrame:
+    """Return stored records (ACCEPTED_SCHEMA and record_id, without a line) in that order."""
+    rows = await connection.fetch(_RECORDS, records)
+    schema = pl.Schema([*ACCEPTED_SCHEMA.items(), ("record_id", pl.String())])
+    found = pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
+    wanted = pl.DataFrame({"record_id": list(records)}, schema={"record_id": pl.String})
+    return wanted.join(found, on="record_id", how="inner", maintain_order="left").select(
+        schema.names()
+    )
+
+
+async def known_records(connection: asyncpg.Connection, records: Collection[str]) -> frozenset[str]:
+    """Return those of `records` that are stored."""
+    return frozenset(row[0] for row in await connection.fetch(_KNOWN, list(records)))
+
+
+def _uuid(run_id: str | None) -> UUID | None:
+    return None if run_id is None else UUID(run_id)
