@@ -231,6 +231,14 @@ async def fail(connection: asyncpg.Connection, held: Claim, *, code: str, detail
     await _fail(connection, held.run.run_id, held.token, code, detail)
 
 
+async def cancel(connection: asyncpg.Connection, run_id: str) -> None:
+    """End a run that its requester no longer wants, whatever it has come to."""
+    token = await connection.fetchval(
+        "SELECT token FROM recon.runs WHERE run_id = $1", UUID(run_id)
+    )
+    await _fail(connection, run_id, token, "interrupted", "Whoever asked for the run ended it.")
+
+
 async def release_leases(connection: asyncpg.Connection, run_id: str) -> None:
     """Give back the leases of a run."""
     await connection.execute(_RELEASE, UUID(run_id))

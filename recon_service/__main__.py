@@ -1,0 +1,5 @@
+"""`python -m recon_service`: the command line of reconciliation."""
+
+from recon_service.cli import app
+
+app()

@@ -1,0 +1,393 @@
+"""Reconciliation on the command line: run a statement, look at status, results and breaks.
+
+Exit codes: 0 clean, 1 there are breaks, 2 usage (also a statement that cannot be read),
+3 infrastructure.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from datetime import date, datetime
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+if __package__ in (None, ""):  # run as `python recon_service/cli.py`
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    from shared.environment import use_project_environment
+
+    use_project_environment()
+
+import asyncpg
+import httpx
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from recon_service.dependencies import open_engine
+from recon_service.domain.errors import UnknownSource
+from recon_service.domain.run import Claim, Input, InputKind
+from recon_service.domain.summary import Summary
+from recon_service.engine import PHASES, ReconEngine
+from recon_service.readers.errors import SourceUnreadable
+from recon_service.readers.files import checked_file, resolve_in_inbox
+from recon_service.repositories import runs
+from recon_service.repositories.atomic import atomic, plain
+from recon_service.repositories.sources import Source, lock_source
+from recon_service.runner import Failed, execute
+from recon_service.settings import ReconSettings
+from shared.errors import AppError
+from shared.logging import configure_logging
+from shared.settings import MissingSetting
+from shared.stack_files import read_environment, stack_files
+
+RECON_URL_DEFAULT = "http://127.0.0.1:8001"
+ANSWER_SECONDS_MAX = 30
+CLAIM_POLL_SECONDS = 0.5
+# A run that ended with one of these could not have ended otherwise: the caller must change it.
+USAGE_CODES = frozenset(
+    {
+        "not-found",
+        "not-a-file",
+        "permission-denied",
+        "file-too-large",
+        "empty-file",
+        "wrong-encoding",
+        "missing-column",
+        "duplicate-column",
+        "outside-inbox",
+        "host-not-allowed",
+        "unknown-account",
+        "later_run_depends",
+    }
+)
+
+
+class Exit(IntEnum):
+    CLEAN = 0
+    BREAKS = 1
+    USAGE = 2
+    INFRASTRUCTURE = 3
+
+
+class Interrupted(Exception):
+    """The person at the terminal has had enough."""
+
+
+def _use_data_dir(value: Path | None) -> Path | None:
+    if value is not None:
+        os.environ["KAIRON_DATA_DIR"] = str(value)
+    return value
+
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
+Limit = Annotated[int, typer.Option(min=1, max=500)]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", "--data_dir", callback=_use_data_dir, help="of the running stack"),
+]
+Day = Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="the business date")]
+SourceName = Annotated[str | None, typer.Option("--source", help="only this source's")]
+
+
+@app.callback()
+def recon(data_dir: DataDir = None) -> None:
+    """Reconciliation of the ledger with the outside world."""
+
+
+@app.command("run-recon")
+@app.command("run_recon", hidden=True)
+def run_recon(
+    source: Annotated[str, typer.Option(help="which source's statement it is")],
+    day: Day,
+    file_path: Annotated[
+        Path | None,
+        typer.Option(
+            "--file_path", "--file-path", help="any file; default: the one that the source names"
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Reconcile a statement with the ledger, here and now, and print the result."""
+    configure_logging("recon", "ERROR")
+    try:
+        outcome = asyncio.run(_reconcile(source, day.date(), file_path, quiet=as_json))
+    except (MissingSetting, SourceUnreadable, AppError) as error:
+        usage = not isinstance(error, MissingSetting)
+        _fail(_sentence(error), Exit.USAGE if usage else Exit.INFRASTRUCTURE)
+    except ValidationError as error:
+        _fail(f"A setting is not valid: {error.errors()[0]['msg']}.", Exit.USAGE)
+    except (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        _fail(f"The database does not answer: {str(error).splitlines()[0] or type(error)}.")
+    except (KeyboardInterrupt, Interrupted):
+        _fail("Interrupted: nothing was written.")
+    if isinstance(outcome, Failed):
+        code = Exit.USAGE if outcome.code in USAGE_CODES else Exit.INFRASTRUCTURE
+        _fail(f"The run failed: {outcome.detail}", code)
+    if outcome is None:
+        _fail("Another process has taken the run over; see `status`.")
+    claimed, summary = outcome
+    head = {
+        "run_id": claimed.run.run_id,
+        "source": claimed.run.source,
+        "date": claimed.run.business_date.isoformat(),
+        "attempt": claimed.run.attempt,
+    }
+    if as_json:
+        typer.echo(json.dumps(head | summary.document))
+    else:
+        _show_summary(head | summary.document)
+    raise typer.Exit(Exit.BREAKS if _has_breaks(summary.document) else Exit.CLEAN)
+
+
+@app.command()
+def status(
+    day: Day, source: SourceName = None, as_json: AsJson = False, data_dir: DataDir = None
+) -> None:
+    """Show the runs of a date."""
+    found = _get(f"/recon/status/{day.date()}", source=source)["runs"]
+    _show(found, ("source", "attempt", "status", "phase", "finished_at", "error"), "Runs", as_json)
+
+
+@app.command()
+def summary(
+    day: Day, source: SourceName = None, as_json: AsJson = False, data_dir: DataDir = None
+) -> None:
+    """Show what the runs in force of a date counted."""
+    found = _get(f"/recon/summary/{day.date()}", source=source)["summaries"]
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for one in found:
+        _show_summary(one)
+
+
+@app.command()
+def logs(
+    day: Day,
+    source: SourceName = None,
+    matched: Annotated[bool | None, typer.Option(help="only (not) matched ones")] = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """List the decisions of a date."""
+    wanted = None if matched is None else str(matched).lower()
+    found = _get("/recon/logs/", date=day.date(), source=source, matched=wanted, limit=limit)
+    columns = (
+        "external_id",
+        "external_amount",
+        "external_currency",
+        "decision",
+        "match_type",
+        "score",
+        "internal_reference",
+        "reason",
+    )
+    _show(found["logs"], columns, "Decisions", as_json)
+
+
+@app.command()
+def breaks(
+    source: SourceName = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """List what has no counterpart."""
+    columns = ("kind", "source", "date", "amount", "currency", "reference", "text", "opened_at")
+    _show(_get("/recon/breaks/", source=source, limit=limit)["breaks"], columns, "Breaks", as_json)
+
+
+@app.command()
+def sources(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """List the sources."""
+    found = _get("/recon/sources/")["sources"]
+    rows = found if as_json else [one | one["config"] for one in found]
+    _show(
+        rows, ("name", "version", "kind", "path", "url", "time_zone", "nightly"), "Sources", as_json
+    )
+
+
+async def _reconcile(
+    name: str, day: date, file_path: Path | None, *, quiet: bool
+) -> tuple[Claim, Summary] | Failed | None:
+    settings = ReconSettings.load()
+    async with open_engine(settings, workers=0) as engine:
+        run_id = await _request(engine, settings, name, day, file_path)
+        with _progress(quiet=quiet) as progress:
+            bar = progress.add_task("waiting", total=len(PHASES))
+            try:
+                held = await _claim(engine, settings, run_id)
+                outcome = await execute(
+                    engine,
+                    held,
+                    lease_seconds=settings.lease_seconds,
+                    watch=lambda phase, _counts: progress.update(
+                        bar, description=phase, completed=PHASES.index(phase)
+                    ),
+                )
+            except asyncio.CancelledError:
+                await _give_up(engine, run_id)
+                raise Interrupted from None
+            progress.update(bar, description="done", completed=len(PHASES))
+        return (held, outcome) if isinstance(outcome, Summary) else outcome
+
+
+async def _request(
+    engine: ReconEngine, settings: ReconSettings, name: str, day: date, file_path: Path | None
+) -> str:
+    """Queue the run, reserved for this process. Raises AppError, SourceUnreadable."""
+    async with atomic(engine.database) as connection:
+        source = await lock_source(connection, name)
+        if source is None:
+            raise UnknownSource(f"there is no source {name}")
+        today = engine.clock().astimezone(source.config.zone).date()
+        if day > today:
+            raise typer.BadParameter(f"{day} has not begun yet in {source.config.time_zone}")
+        requested = await runs.request_run(
+            connection,
+            source=source,
+            business_date=day,
+            trigger="manual",
+            statement=await asyncio.to_thread(_statement, source, day, file_path, settings),
+            request_id=None,
+            queue_max=settings.queue_max,
+            reserve_seconds=settings.lease_seconds,
+        )
+        assert requested is not None, "only a nightly run can be there already"
+        return requested[0]
+
+
+def _statement(source: Source, day: date, file_path: Path | None, settings: ReconSettings) -> Input:
+    if file_path is not None:
+        if source.config.kind == "api":
+            raise typer.BadParameter(f"{source.name} reads from its URL, not from files")
+        return Input(InputKind.PATH, str(checked_file(file_path.expanduser().absolute())))
+    if source.config.kind == "api":
+        return Input(InputKind.API, source.config.url_for(day) or "")
+    path = source.config.path_for(day)
+    if path is None:
+        raise typer.BadParameter(f"{source.name} names no path: give --file_path")
+    resolve_in_inbox(settings.inbox, path)
+    return Input(InputKind.INBOX, path)
+
+
+async def _claim(engine: ReconEngine, settings: ReconSettings, run_id: str) -> Claim:
+    """Wait until no other run of the source or its population is under way, then take ours."""
+    while True:
+        async with atomic(engine.database) as connection:
+            held = await runs.claim(connection, lease_seconds=settings.lease_seconds, run_id=run_id)
+            if held is not None:
+                return held
+            await runs.renew_reservation(connection, run_id, settings.lease_seconds)
+        await asyncio.sleep(CLAIM_POLL_SECONDS)
+
+
+async def _give_up(engine: ReconEngine, run_id: str) -> None:
+    async with plain(engine.database) as connection:
+        await runs.cancel(connection, run_id)
+
+
+def _progress(*, quiet: bool) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        disable=quiet,
+    )
+
+
+def _has_breaks(found: dict[str, Any]) -> bool:
+    carried, ledger = found["carried"], found["ledger"]
+    return any(
+        (
+            found["rejected"],
+            found["suggested"],
+            found["unmatched"],
+            carried["suggested"],
+            carried["unmatched"],
+            ledger["unmatched"],
+        )
+    )
+
+
+def _show_summary(found: dict[str, Any]) -> None:
+    table = Table(title=f"{found['source']} for {found['date']}, attempt {found['attempt']}")
+    table.add_column("")
+    table.add_column("count", justify="right")
+    table.add_column("score", justify="right")
+    ledger, carried = found["ledger"], found["carried"]
+    rows = (
+        ("Lines", found["lines"]),
+        ("Rejected lines", found["rejected"]),
+        ("Matched exactly", found["exact"]),
+        ("Matched by score", found["fuzzy"], _scores(found["fuzzy_scores"])),
+        ("Suggested", found["suggested"]),
+        ("Unmatched", found["unmatched"]),
+        ("Reconciled before", found["already_reconciled"]),
+        ("Brought from earlier days", carried["records"]),
+        ("  of them matched now", carried["auto"]),
+        ("Ledger items read", ledger["read"]),
+        ("  missing in the statement", ledger["unmatched"]),
+        ("  too young to be missed", ledger["timing"]),
+    )
+    for row in rows:
+        table.add_row(*map(str, row))
+    Console().print(table)
+
+
+def _scores(scores: dict[str, float] | None) -> str:
+    if scores is None:
+        return ""
+    ends = [f"{scores[end]:.2f}" for end in ("lowest", "highest")]
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+
+
+def _get(path: str, **params: Any) -> dict[str, Any]:
+    url = os.environ.get("RECON_URL") or read_environment(stack_files()).get("RECON_URL")
+    query = {name: str(value) for name, value in params.items() if value is not None}
+    try:
+        answer = httpx.get(
+            (url or RECON_URL_DEFAULT) + path, params=query, timeout=ANSWER_SECONDS_MAX
+        )
+        document: dict[str, Any] = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        _fail(f"Reconciliation does not answer: {error}. Is it running (scripts/up)?")
+    if answer.is_error:
+        _fail(str(document.get("detail")), Exit.USAGE)
+    return document
+
+
+def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], title: str, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table(title=title)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
+    Console().print(table)
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def _fail(sentence: str, code: Exit = Exit.INFRASTRUCTURE) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    app()
