@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -42,6 +41,16 @@ def run_demo(files: StackFiles, urls: dict[str, str], interruption: Interruption
 
 
 def _reconcile_demo(recon: httpx.Client, interruption: Interruption) -> None:
+    """Reconcile the demo statement unless that was done before, and print the summary."""
+    path = f"/recon/summary/{DEMO_DATE}?source={DEMO_SOURCE}"
+    summary = recon.get(path)
+    if summary.status_code == httpx.codes.NOT_FOUND:
+        _run_once(recon, interruption)
+        summary = recon.get(path)
+    _print_summary(summary.raise_for_status().json())
+
+
+def _run_once(recon: httpx.Client, interruption: Interruption) -> None:
     accepted = recon.post("/recon/run", json={"source": DEMO_SOURCE, "date": DEMO_DATE})
     accepted.raise_for_status()
     status_url = accepted.headers.get("Location") or accepted.json()["status_url"]
@@ -56,23 +65,30 @@ def _reconcile_demo(recon: httpx.Client, interruption: Interruption) -> None:
         interruption.pause()
     else:
         raise StackError(f"the run did not finish within {DEMO_SECONDS_MAX:.0f} seconds")
-    summary = recon.get(f"/recon/summary/{DEMO_DATE}", params={"source": DEMO_SOURCE})
-    _print_summary(summary.raise_for_status().json())
 
 
-def _print_summary(summary: dict[str, Any]) -> None:
-    table = Table(title=f"{DEMO_SOURCE} of {DEMO_DATE}", show_header=False)
-    for document in summary.get("summaries", [summary]):
-        for name, value in _facts(document):
-            table.add_row(name, value)
+def _print_summary(answer: dict[str, Any]) -> None:
+    (summary,) = answer["summaries"]
+    ledger = summary["ledger"]
+    table = Table(title=f"{DEMO_SOURCE} of {DEMO_DATE}, attempt {summary['attempt']}")
+    table.add_column("what became of each line")
+    table.add_column("lines", justify="right")
+    table.add_row("read from the statement", str(summary["lines"]))
+    table.add_row("matched exact", str(summary["exact"]))
+    table.add_row(f"matched fuzzy{_scores(summary['fuzzy_scores'])}", str(summary["fuzzy"]))
+    for name in ("suggested", "unmatched", "already_reconciled", "rejected"):
+        table.add_row(name.replace("_", " "), str(summary[name]))
+    table.caption = (
+        f"{ledger['read']} ledger transactions read, {ledger['matched']} matched; "
+        f"every line accounted for: {'yes' if summary['equation']['proved'] else 'no'}"
+    )
     Console().print(table)
 
 
-def _facts(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """The numbers and words of a document, each named by its way down to it."""
-    for name, value in document.items():
-        path = f"{prefix} {name}".replace("_", " ").strip()
-        if isinstance(value, dict):
-            yield from _facts(value, path)
-        elif not isinstance(value, list):
-            yield path, str(value)
+def _scores(scores: dict[str, float | None]) -> str:
+    lowest, highest = scores["lowest"], scores["highest"]
+    if lowest is None or highest is None:
+        return ""
+    if f"{lowest:.2f}" == f"{highest:.2f}":
+        return f" (score {lowest:.2f})"
+    return f" (scores {lowest:.2f} to {highest:.2f})"
