@@ -1,6 +1,7 @@
 """Text that PostgreSQL and JSON can both carry."""
 
 import re
+from datetime import date
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
@@ -68,11 +69,22 @@ def _require_rfc3339(value: Any) -> Any:
     return value
 
 
+def _require_day(value: Any) -> Any:
+    """Let a text of the form YYYY-MM-DD pass; a number would be taken for seconds since 1970."""
+    if isinstance(value, str) and not _DAY.fullmatch(value):
+        raise ValueError("is not a day like 2025-07-13")
+    if not isinstance(value, str | date):
+        raise ValueError("is not a day like 2025-07-13")
+    return value
+
+
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})",
     re.ASCII,
 )
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+Day = Annotated[date, BeforeValidator(_require_day, json_schema_input_type=str)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_require_rfc3339, json_schema_input_type=str)]
 SafeStr = Annotated[str, AfterValidator(require_storable)]
 Metadata = Annotated[

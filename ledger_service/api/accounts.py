@@ -15,7 +15,6 @@ from ledger_service.api.bodies import (
     BalanceOut,
     OpenAccountBody,
 )
-from ledger_service.api.lists import LIMIT_DEFAULT, Cursor, Limit, next_link
 from ledger_service.api.submit import submit
 from ledger_service.dependencies import Held
 from ledger_service.domain.commands import OpenAccount
@@ -24,6 +23,7 @@ from ledger_service.repositories.accounts import accounts_page, balance_now, fin
 from ledger_service.tables import MAIN_LEDGER_ID
 from shared.errors import InvalidCursor, KeyInFlight, KeyReused, NotFound, QueueFull
 from shared.idempotency import KeyHeader, identify
+from shared.lists import LIMIT_DEFAULT, Cursor, Limit, next_link
 from shared.money import format_minor
 from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import body_responses, problem_responses

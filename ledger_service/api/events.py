@@ -7,22 +7,21 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from ledger_service.api.bodies import EventPage, HeadOut
-from ledger_service.api.lists import (
-    LIMIT_DEFAULT,
-    STREAM_RESPONSES,
-    Accept,
-    AccountFilter,
-    Cursor,
-    HistoryRange,
-    Limit,
-    page_of_documents,
-    stream_or_none,
-)
+from ledger_service.api.lists import AccountFilter, HistoryRange
 from ledger_service.dependencies import Held
 from ledger_service.repositories.accounts import head_now
 from ledger_service.repositories.events import events_page, events_stream
 from ledger_service.tables import MAIN_LEDGER_ID
 from shared.errors import InvalidCursor
+from shared.lists import (
+    LIMIT_DEFAULT,
+    STREAM_RESPONSES,
+    Accept,
+    Cursor,
+    Limit,
+    page_of_documents,
+    stream_or_none,
+)
 from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import problem_responses
 

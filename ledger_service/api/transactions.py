@@ -7,16 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from ledger_service.api.answers import transaction_document
 from ledger_service.api.bodies import TransactionId, TransactionOut, TransactionPage
-from ledger_service.api.lists import (
-    LIMIT_DEFAULT,
-    STREAM_RESPONSES,
-    Accept,
-    Cursor,
-    HistoryRange,
-    Limit,
-    page_of_documents,
-    stream_or_none,
-)
+from ledger_service.api.lists import HistoryRange
 from ledger_service.dependencies import Held
 from ledger_service.repositories.transactions import (
     find_transaction,
@@ -25,6 +16,15 @@ from ledger_service.repositories.transactions import (
 )
 from ledger_service.tables import MAIN_LEDGER_ID
 from shared.errors import InvalidCursor, NotFound
+from shared.lists import (
+    LIMIT_DEFAULT,
+    STREAM_RESPONSES,
+    Accept,
+    Cursor,
+    Limit,
+    page_of_documents,
+    stream_or_none,
+)
 from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import problem_responses
 

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import RowMapping, Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger_service.repositories.rows import fetch_page
 from ledger_service.tables import accounts, balances, ledgers
+from shared.rows import fetch_page
 
 _ACCOUNT = (
     accounts.c.account_id,

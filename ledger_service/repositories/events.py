@@ -5,16 +5,9 @@ from typing import Any
 from sqlalchemy import Select, and_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger_service.repositories.rows import (
-    Columns,
-    Range,
-    decimal_text,
-    fetch_page,
-    json_rows,
-    stream_columns,
-    text_member,
-)
+from ledger_service.repositories.rows import USER_TEXTS, Range, text_member
 from ledger_service.tables import accounts, events, journal
+from shared.rows import Columns, decimal_text, fetch_page, json_rows, stream_columns
 from shared.streaming import instant_text
 
 _COLUMNS: Columns = {
@@ -60,7 +53,9 @@ async def events_page(
 
 def events_stream(ledger_id: int, wanted: Range, media_type: str) -> Select[Any]:
     """Return the statement whose rows a stream of `media_type` sends."""
-    return _within(select(*stream_columns(_COLUMNS, media_type)), ledger_id, wanted)
+    return _within(
+        select(*stream_columns(_COLUMNS, media_type, user_texts=USER_TEXTS)), ledger_id, wanted
+    )
 
 
 def _within(statement: Select[Any], ledger_id: int, wanted: Range) -> Select[Any]:

@@ -7,16 +7,9 @@ from sqlalchemy import Numeric, Select, cast, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.domain.model import Entry, EntryKind
-from ledger_service.repositories.rows import (
-    Columns,
-    Range,
-    decimal_text,
-    fetch_page,
-    json_rows,
-    stream_columns,
-    text_member,
-)
+from ledger_service.repositories.rows import USER_TEXTS, Range, text_member
 from ledger_service.tables import journal
+from shared.rows import Columns, decimal_text, fetch_page, json_rows, stream_columns
 from shared.streaming import CSV, instant_text
 
 _AMOUNT = decimal_text(
@@ -62,7 +55,9 @@ async def transactions_page(
 def transactions_stream(ledger_id: int, wanted: Range, media_type: str) -> Select[Any]:
     """Return the statement whose rows a stream of `media_type` sends; CSV has one amount a row."""
     columns = _CSV_COLUMNS if media_type == CSV else _JSON_COLUMNS
-    return _within(select(*stream_columns(columns, media_type)), ledger_id, wanted)
+    return _within(
+        select(*stream_columns(columns, media_type, user_texts=USER_TEXTS)), ledger_id, wanted
+    )
 
 
 async def find_transaction(

@@ -8,9 +8,8 @@ from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recon_service.domain.config import SourceConfig
-from shared.text import SafeStr
+from shared.text import Day, SafeStr
 
-Day = date  # a field may be called `date`
 RUN_EXAMPLE = "01980b5c-7001-7b2c-8e3d-0d4f4d1f2b20"
 LOG_EXAMPLE = "987654321"
 DATE_EXAMPLE = "2025-07-13"
@@ -23,7 +22,7 @@ SourcePath = Annotated[
     str, Path(pattern=SOURCE_PATTERN, openapi_examples={"shipped": {"value": "bank_csv"}})
 ]
 DatePath = Annotated[
-    date,
+    Day,
     Path(
         ge=DATE_MIN,
         le=DATE_MAX,

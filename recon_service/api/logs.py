@@ -5,23 +5,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from recon_service.api.bodies import BreakPage, LogEntryOut, LogPage, LogPath, RejectedPage
-from recon_service.api.lists import (
-    LIMIT_DEFAULT,
-    STREAM_RESPONSES,
-    Accept,
-    AttemptQuery,
-    Cursor,
-    DateQuery,
-    Limit,
-    RunQuery,
-    SourceQuery,
-    page_of_documents,
-)
+from recon_service.api.lists import AttemptQuery, DateQuery, RunQuery, SourceQuery
 from recon_service.dependencies import Held
 from recon_service.domain.errors import UnknownLogEntry
 from recon_service.repositories import logs
 from recon_service.repositories.logs import LogFilter, RunFilter
 from shared.errors import InvalidCursor
+from shared.lists import LIMIT_DEFAULT, STREAM_RESPONSES, Accept, Cursor, Limit, page_of_documents
 from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import problem_responses
 from shared.streaming import offered_stream, open_stream

@@ -20,15 +20,7 @@ from recon_service.api.bodies import (
     StatusOut,
     SummariesOut,
 )
-from recon_service.api.lists import (
-    LIMIT_DEFAULT,
-    AttemptQuery,
-    Cursor,
-    DateQuery,
-    Limit,
-    SourceQuery,
-    next_link,
-)
+from recon_service.api.lists import AttemptQuery, DateQuery, SourceQuery
 from recon_service.dependencies import Held, Resources
 from recon_service.domain.errors import (
     DateInFuture,
@@ -49,6 +41,7 @@ from recon_service.repositories.sources import Source, find_source, lock_source
 from recon_service.repositories.uploads import upload_exists
 from shared.errors import InvalidCursor, KeyInFlight, KeyReused
 from shared.idempotency import REPLAYED_HEADER, KeyHeader, identify
+from shared.lists import LIMIT_DEFAULT, Cursor, Limit, next_link
 from shared.logging import current_request_id
 from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import body_responses, problem_responses

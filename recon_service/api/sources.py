@@ -7,7 +7,6 @@ from fastapi import APIRouter, Body, Header, Request, Response
 from pydantic import ValidationError
 
 from recon_service.api.bodies import SourceBody, SourceOut, SourcePage, SourcePath
-from recon_service.api.lists import LIMIT_DEFAULT, Cursor, Limit, next_link
 from recon_service.dependencies import Held
 from recon_service.domain.config import SourceConfig, patched
 from recon_service.domain.errors import (
@@ -29,6 +28,7 @@ from recon_service.repositories.sources import (
 )
 from shared.errors import InvalidCursor, KeyInFlight, KeyReused
 from shared.idempotency import REPLAYED_HEADER, KeyHeader, identify
+from shared.lists import LIMIT_DEFAULT, Cursor, Limit, next_link
 from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import body_responses, problem_responses
 from shared.text import Metadata

@@ -25,11 +25,11 @@ router = APIRouter(prefix=UPLOADS_PATH, tags=["runs"])
             "description": "the file itself, not a form",
             "content": {
                 "text/csv": {
-                    "schema": {"type": "string"},
+                    "schema": {},
                     "example": "txn_id,timestamp,amount,currency,description\n"
                     "TXN-1,2025-07-13T10:00:00Z,100.50,USD,Payment\n",
                 },
-                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+                "application/octet-stream": {"schema": {}},
             },
         }
     },

@@ -1,6 +1,6 @@
 """Reads the match log, rejected lines and breaks: pages of JSON rows, and whole streams."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -8,14 +8,12 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
-    Numeric,
     Select,
     Text,
     and_,
     any_,
     case,
     cast,
-    func,
     literal,
     select,
     tuple_,
@@ -25,9 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.types import Uuid
 
 from recon_service.tables import breaks, match_log, run_records, runs
-from shared.streaming import CSV, csv_safe, instant_text
+from shared.rows import Columns, decimal_text, json_rows, stream_columns
+from shared.streaming import instant_text
 
-Columns = Mapping[str, ColumnElement[Any]]
 _USER_TEXTS = {"external_id", "internal_reference", "external_text", "internal_text"}
 
 
@@ -50,10 +48,8 @@ class LogFilter:
     decision: str | None = None
 
 
-def _amount(table: Any, prefix: str) -> ColumnElement[Any]:
-    """Return minor units as a decimal string; multiplying by 1e-scale never rounds."""
-    unit = cast(func.concat("1e-", table[f"{prefix}scale"]), Numeric)
-    return cast(cast(table[f"{prefix}amount_minor"], Numeric) * unit, Text)
+def _amount(table: Any, prefix: str) -> ColumnElement[str]:
+    return decimal_text(table[f"{prefix}amount_minor"], table[f"{prefix}scale"])
 
 
 _log = match_log.c
@@ -127,25 +123,22 @@ async def log_page(
     database: AsyncEngine, wanted: LogFilter, *, after: int, limit: int
 ) -> tuple[list[str], int | None]:
     """Return JSON rows after the entry `after`, and the last one's id if more follow."""
-    statement = _log_entries(select(_log.log_id, _json(_LOG)), wanted).where(_log.log_id > after)
+    statement = _log_entries(select(_log.log_id, json_rows(_LOG)), wanted).where(
+        _log.log_id > after
+    )
     rows = await _fetch(database, statement.limit(limit + 1))
     return _page(rows, limit)
 
 
 def log_stream(wanted: LogFilter, media_type: str) -> Select[Any]:
     """Return the statement whose rows a stream of `media_type` sends."""
-    columns: list[ColumnElement[Any]] = [_json(_LOG).label("document")]
-    if media_type == CSV:
-        columns = [
-            (csv_safe(column) if name in _USER_TEXTS else column).label(name)
-            for name, column in _LOG.items()
-        ]
+    columns = stream_columns(_LOG, media_type, user_texts=_USER_TEXTS)
     return _log_entries(select(*columns), wanted)
 
 
 async def find_log_entry(database: AsyncEngine, log_id: int) -> str | None:
     """Return one entry as JSON, of whatever attempt; None where there is none."""
-    rows = await _fetch(database, select(_json(_LOG)).where(_log.log_id == log_id))
+    rows = await _fetch(database, select(json_rows(_LOG)).where(_log.log_id == log_id))
     return rows[0][0] if rows else None
 
 
@@ -155,7 +148,7 @@ async def rejected_page(
     """Return lines that could not be read, as JSON rows, and the last one's place if more do."""
     lines = run_records.c
     statement = (
-        select(lines.run_id, lines.line_no, _json(_REJECTED))
+        select(lines.run_id, lines.line_no, json_rows(_REJECTED))
         .select_from(run_records.join(runs, runs.c.run_id == lines.run_id))
         .where(lines.disposition == "rejected", *_of_runs(wanted))
         .order_by(lines.run_id, lines.line_no)
@@ -182,7 +175,7 @@ async def break_page(
     """Return breaks in one of `states` as JSON rows, and the last one's place if more follow."""
     key = (breaks.c.side, breaks.c.scope, breaks.c.key)
     statement = (
-        select(*key, _json(_BREAK))
+        select(*key, json_rows(_BREAK))
         .where(breaks.c.state == any_(cast(array(states), ARRAY(Text))))
         .order_by(*key)
         .limit(limit + 1)
@@ -222,13 +215,6 @@ def _of_runs(wanted: RunFilter) -> list[ColumnElement[bool]]:
     if wanted.attempt is None and wanted.run_id is None:
         conditions.append(and_(runs.c.status == "finished", runs.c.superseded_by.is_(None)))
     return conditions
-
-
-def _json(columns: Columns) -> ColumnElement[str]:
-    parts: list[Any] = []
-    for name, column in columns.items():
-        parts += [literal(name, literal_execute=True), column]
-    return cast(func.json_build_object(*parts), Text)
 
 
 async def _fetch(database: AsyncEngine, statement: Select[Any]) -> list[Any]:
