@@ -53,10 +53,11 @@ SELECT key, seq, reference, at, recorded_at, amount_minor, scale, currency, text
 FROM recon.breaks WHERE side = 'ledger' AND scope = $1
   AND state IN ('open', 'suggested', 'timing', 'outside')
 UNION ALL
-SELECT internal_id, internal_seq, internal_reference, internal_at, internal_recorded_at,
-       internal_amount_minor, internal_scale, internal_currency, internal_text,
-       internal_counterparty
-FROM recon.match_log WHERE run_id = $2 AND matched
+SELECT l.internal_id, l.internal_seq, l.internal_reference, l.internal_at, l.internal_recorded_at,
+       l.internal_amount_minor, l.internal_scale, l.internal_currency, l.internal_text,
+       l.internal_counterparty
+FROM recon.match_log l JOIN recon.runs r USING (run_id)
+WHERE l.run_id = $2 AND l.matched AND r.population = $1
 """
 
 # The state of these records or items, where they ever had one.
