@@ -71,7 +71,6 @@ async def serve() -> AsyncIterator[Serve]:
 async def ledger(databases: TestDatabases, serve: Serve) -> httpx.AsyncClient:
     """The ledger service over HTTP, in process, on this test's own database."""
     from ledger_service.main import create_app
-
     from ledger_service.settings import LedgerSettings
 
     settings = LedgerSettings(database_url=databases.ledger_url)
