@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger_service.processor import CommandProcessor
 from ledger_service.settings import LedgerSettings
 from shared.money import Currencies
+from shared.streaming import Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Resources:
 
     settings: LedgerSettings
     database: AsyncEngine
+    streams: Streams
     processor: CommandProcessor
     currencies: Currencies
 

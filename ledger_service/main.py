@@ -20,6 +20,7 @@ from shared.database import open_database
 from shared.http import create_service
 from shared.logging import configure_logging
 from shared.money import Currencies
+from shared.streaming import Streams
 
 _DESCRIPTION = """
 An event-sourced double-entry ledger. Every accepted command is an entry of an append-only journal;
@@ -65,6 +66,9 @@ def _open(settings: LedgerSettings) -> Resources:
             application_name="kairon ledger reads",
             pool_size=settings.pool_size,
             statement_timeout_ms=settings.statement_timeout_ms,
+        ),
+        streams=Streams(
+            url, application_name="kairon ledger streams", streams_max=settings.streams_max
         ),
         processor=CommandProcessor(
             database_url=url,

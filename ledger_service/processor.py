@@ -180,7 +180,7 @@ class CommandProcessor:
         except asyncpg.LockNotAvailableError:
             outcomes = _all(batch, "another writer holds the ledger; nothing was written")
         except CommitInDoubt:
-            outcomes = _all(batch, "the outcome is not known yet; ask again with the same key")
+            outcomes = _all(batch, "the outcome is not known yet; with a key, ask again")
         except Exception as error:
             if is_connection_trouble(error) or isinstance(error, TimeoutError):
                 log.warning("database_lost", error=repr(error), commands=len(batch))
@@ -188,11 +188,13 @@ class CommandProcessor:
                 outcomes = _all(batch, "the database does not answer; nothing was written")
             elif len(batch) > 1:
                 log.error("batch_failed_retrying_singly", exc_info=error)
+                await self._drop_connection()
                 for pending in batch:
                     await self._commit_or_explain([pending])
                 return
             else:
                 log.error("command_failed", exc_info=error)
+                await self._drop_connection()
                 outcomes = [CommandFailed("the service made a mistake; nothing was written")]
         for pending, outcome in zip(batch, outcomes, strict=True):
             pending.resolve(outcome)
@@ -219,8 +221,8 @@ class CommandProcessor:
         try:
             await transaction.commit()
         except Exception as error:
-            if not is_connection_trouble(error):
-                raise
+            if isinstance(error, asyncpg.PostgresError) and not is_connection_trouble(error):
+                raise  # PostgreSQL itself says that the transaction is undone
             await self._drop_connection()
             if not await self._landed(decided):
                 return _all(batch, "the database went away; nothing was written")
@@ -278,7 +280,7 @@ class CommandProcessor:
 
         Holding the head proves that the old transaction has ended; the new epoch fences it off.
         Where the batch wrote nothing but answers, they are looked for instead. Raises
-        CommitInDoubt if the database stays away.
+        CommitInDoubt, and nothing else, if the database stays away or another holds the head.
         """
         if not decided.entries and not decided.kept:
             return True
@@ -291,8 +293,7 @@ class CommandProcessor:
                         return await self._store.has_entry(connection, decided.entries[-1].entry_id)
                     return bool(await self._store.load_answers(connection, decided.kept))
             except Exception as error:
-                if not is_connection_trouble(error):
-                    raise
+                log.warning("commit_in_doubt", error=repr(error), commands=len(decided.outcomes))
                 await self._drop_connection()
                 await asyncio.sleep(RESOLVE_PAUSE_SECONDS)
         raise CommitInDoubt

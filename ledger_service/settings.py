@@ -13,13 +13,19 @@ _POLICY_PATTERN = rf"^(allowed|refused|{AMOUNT_PATTERN[1:-1]})$"
 
 
 def _name_every_type(policies: dict[AccountType, str]) -> dict[AccountType, str]:
-    return {AccountType.INTERNAL: "allowed", AccountType.USER: "refused"} | policies
+    defaults = {AccountType.INTERNAL: "allowed", AccountType.USER: "refused"}
+    return defaults | {kind: _without_zeros(policy) for kind, policy in policies.items()}
+
+
+def _without_zeros(policy: str) -> str:
+    """Return "100" for "100.00", which fits a currency of any scale."""
+    return policy.rstrip("0").rstrip(".") if "." in policy else policy
 
 
 class LedgerSettings(ServiceSettings):
     """Settings of one ledger process."""
 
-    model_config = SettingsConfigDict(env_prefix="LEDGER_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LEDGER_")
 
     queue_max: int = Field(
         default=4_096, ge=1, description="commands that may wait; more are answered 503"

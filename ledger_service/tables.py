@@ -82,6 +82,7 @@ journal = Table(
     CheckConstraint("seq > 0", name="seq_positive"),
     CheckConstraint("kind IN ('account_opened', 'transfer')", name="kind_known"),
     CheckConstraint("effective_at <= recorded_at", name="effective_not_in_future"),
+    CheckConstraint("isfinite(effective_at)", name="effective_is_an_instant"),
     Index("uq_journal__ledger_id_entry_id", "ledger_id", "entry_id", unique=True),
     Index(
         "ix_journal__effective",

@@ -81,9 +81,12 @@ async def _create_roles(
     admin_url: str, ledger_password: str | None, recon_password: str | None
 ) -> None:
     try:
-        where = make_url(admin_url).render_as_string(hide_password=True)
-    except SQLAlchemyError as error:
+        url = make_url(admin_url)
+    except (SQLAlchemyError, ValueError) as error:
         raise DatabaseNotReady("DATABASE_URL is not of the form postgresql://…") from error
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise DatabaseNotReady("DATABASE_URL is not of the form postgresql://…")
+    where = url.render_as_string(hide_password=True)
     try:
         connection = await asyncpg.connect(plain_dsn(admin_url), timeout=CONNECT_SECONDS_MAX)
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -145,7 +145,8 @@ CREATE TABLE ledger.journal (
     CONSTRAINT pk_journal PRIMARY KEY (ledger_id, seq), 
     CONSTRAINT ck_journal__seq_positive CHECK (seq > 0), 
     CONSTRAINT ck_journal__kind_known CHECK (kind IN ('account_opened', 'transfer')), 
-    CONSTRAINT ck_journal__effective_not_in_future CHECK (effective_at <= recorded_at)
+    CONSTRAINT ck_journal__effective_not_in_future CHECK (effective_at <= recorded_at), 
+    CONSTRAINT ck_journal__effective_is_an_instant CHECK (isfinite(effective_at))
 );
 
 COMMENT ON TABLE ledger.journal IS 'append-only: accepted commands in commit order; entry_id is the transaction''s id';
@@ -245,9 +246,11 @@ GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO ledger_app;
 
 GRANT INSERT ON ledger.journal, ledger.events, ledger.idempotency TO ledger_app;
 
-GRANT INSERT, UPDATE ON ledger.accounts, ledger.balances TO ledger_app;
+GRANT INSERT ON ledger.accounts, ledger.balances TO ledger_app;
 
-GRANT UPDATE ON ledger.ledgers TO ledger_app;
+GRANT UPDATE (debits_minor, credits_minor, position) ON ledger.balances TO ledger_app;
+
+GRANT UPDATE (last_seq, last_entry_id, last_recorded_at, epoch) ON ledger.ledgers TO ledger_app;
 
 INSERT INTO ledger.ledgers (ledger_id, name) VALUES (1, 'main');
 

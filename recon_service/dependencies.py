@@ -21,6 +21,7 @@ from recon_service.settings import ReconSettings
 from shared.clock import Clock, utc_now
 from shared.database import open_database
 from shared.money import Currencies
+from shared.streaming import Streams
 
 LEDGER_CONNECT_SECONDS_MAX = 5
 _Result = TypeVar("_Result")
@@ -64,6 +65,7 @@ class Resources:
 
     settings: ReconSettings
     database: AsyncEngine
+    streams: Streams
     engine: ReconEngine
     currencies: Currencies
     clock: Clock

@@ -22,6 +22,7 @@ from shared.errors import Unavailable
 from shared.http import create_service
 from shared.logging import configure_logging
 from shared.money import Currencies
+from shared.streaming import Streams
 
 _DESCRIPTION = """
 Proves the ledger against the outside world: reads a bank's statement, matches it with the ledger
@@ -61,6 +62,11 @@ def create_app(
             app.state.resources = held = Resources(
                 settings=settings,
                 database=engine.database,
+                streams=Streams(
+                    settings.require_database_url(),
+                    application_name="kairon recon streams",
+                    streams_max=settings.streams_max,
+                ),
                 engine=engine,
                 currencies=Currencies(settings.assets),
                 clock=clock,

@@ -227,7 +227,7 @@ def _service_url(admin_url: str, service: str, password: str) -> str:
 def _password(url: str | None) -> str | None:
     try:
         return make_url(url).password if url else None
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise StackError("A service's database URL is not of the form postgresql://…") from error
 
 

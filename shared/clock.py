@@ -13,4 +13,4 @@ def utc_now() -> datetime:
 
 def instant_text(instant: datetime) -> str:
     """Return an aware instant as RFC 3339 in UTC with microseconds."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

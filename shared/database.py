@@ -4,11 +4,13 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 POOL_WAIT_SECONDS_MAX = 5
 CONNECT_SECONDS_MAX = 5
+COMMAND_SECONDS_MAX = 45.0
 NAMING = {
     "ix": "ix_%(table_name)s__%(column_0_N_name)s",
     "uq": "uq_%(table_name)s__%(column_0_N_name)s",
@@ -36,7 +38,7 @@ def open_database(
             url, application_name=application_name, statement_timeout_ms=statement_timeout_ms
         )
 
-    return create_async_engine(
+    database = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=creator,
         pool_size=pool_size,
@@ -45,16 +47,35 @@ def open_database(
         pool_pre_ping=False,
         isolation_level="AUTOCOMMIT",
     )
+    event.listen(database.sync_engine, "checkout", _refuse_dead_connection)
+    return database
 
 
 async def connect(
-    url: str, *, application_name: str, statement_timeout_ms: int = 30_000, **server_settings: str
+    url: str,
+    *,
+    application_name: str,
+    statement_timeout_ms: int = 30_000,
+    command_seconds_max: float | None = COMMAND_SECONDS_MAX,
+    **server_settings: str,
 ) -> asyncpg.Connection:
-    """Open one connection for a writer that owns its transactions."""
+    """Open one connection for a caller that owns its transactions.
+
+    `command_seconds_max` bounds the wait for a server that no longer answers at all.
+    """
     settings = _server_settings(application_name, statement_timeout_ms) | server_settings
     return await asyncpg.connect(
-        plain_dsn(url), timeout=CONNECT_SECONDS_MAX, server_settings=settings
+        plain_dsn(url),
+        timeout=CONNECT_SECONDS_MAX,
+        command_timeout=command_seconds_max,
+        server_settings=settings,
     )
+
+
+def _refuse_dead_connection(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Let the pool replace a connection that PostgreSQL closed while nobody used it."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def plain_dsn(url: str) -> str:

@@ -6,10 +6,9 @@ from typing import Annotated, Any
 from fastapi import Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy import Select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.pagination import CURSOR_CHARS_MAX, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX
-from shared.streaming import CSV, NDJSON, offered_stream, open_stream
+from shared.streaming import CSV, NDJSON, Streams, offered_stream
 
 LIMIT_DEFAULT = PAGE_LIMIT_DEFAULT
 Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT_MAX, description="rows on a page")]
@@ -49,10 +48,10 @@ def next_link(request: Request, cursor: str) -> str:
 
 
 async def stream_or_none(
-    database: AsyncEngine, accept: str | None, statement_for: Callable[[str], Select[Any]]
+    streams: Streams, accept: str | None, statement_for: Callable[[str], Select[Any]]
 ) -> StreamingResponse | None:
     """Return the stream that `accept` asks for; `statement_for(media_type)` says of what."""
     media_type = offered_stream(accept)
     if media_type is None:
         return None
-    return await open_stream(database, statement_for(media_type), media_type)
+    return await streams.response(statement_for(media_type), media_type)

@@ -26,6 +26,13 @@ _STATUS_CODES = {
     413: ("body_too_large", "The body is larger than the service takes"),
     415: ("unsupported_media_type", "The body is not of a media type that this path takes"),
 }
+_DATABASE_ERRORS = (
+    DBAPIError,
+    PoolTimeout,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 _ERRORS_SHOWN_MAX = 20
 _INPUT_SHOWN_CHARS_MAX = 100
 log = structlog.get_logger()
@@ -49,7 +56,13 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(AppError, _render_app_error)
     app.add_exception_handler(RequestValidationError, _render_validation_error)
     app.add_exception_handler(HTTPException, _render_http_exception)
-    for unreachable in (DBAPIError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError):
+    for unreachable in (
+        DBAPIError,
+        PoolTimeout,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+    ):
         app.add_exception_handler(unreachable, _render_database_error)
     app.add_exception_handler(OSError, _render_database_error)
     app.add_exception_handler(Exception, _render_unexpected)
@@ -207,6 +220,7 @@ def is_connection_trouble(error: BaseException) -> bool:
             asyncio.TimeoutError,
             asyncpg.PostgresConnectionError,
             asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
             asyncpg.OperatorInterventionError,
             asyncpg.InsufficientResourcesError,
             asyncpg.CannotConnectNowError,

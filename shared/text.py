@@ -1,7 +1,7 @@
 """Text that PostgreSQL and JSON can both carry."""
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
@@ -11,6 +11,8 @@ JSON_DEPTH_MAX = 8
 JSON_ITEMS_MAX = 500
 JSON_TEXT_CHARS_MAX = 4_000
 JSON_INTEGER_MAX = 2**53 - 1
+JSON_FRACTION_MIN = 1e-15
+YEAR_MIN = 1900
 
 
 def require_storable(text: str) -> str:
@@ -23,8 +25,8 @@ def require_storable(text: str) -> str:
 def require_storable_json(value: dict[str, Any]) -> dict[str, Any]:
     """Return `value`; raise ValueError if any part of it cannot be stored and read back alike.
 
-    Bounds depth, number of items and lengths; refuses NaN, infinities and integers beyond 2^53-1,
-    which other JSON readers would change.
+    Bounds depth, number of items and lengths; refuses NaN, infinities and numbers beyond 2^53-1
+    or below 1e-15, which other JSON readers would change.
     """
     items_left = JSON_ITEMS_MAX
     pending: list[tuple[Any, int]] = [(value, 1)]
@@ -49,11 +51,10 @@ def require_storable_json(value: dict[str, Any]) -> dict[str, Any]:
 def _require_scalar(part: Any) -> None:
     if isinstance(part, str):
         _require_text(part)
-    elif isinstance(part, float):
-        if not abs(part) < float("inf"):
-            raise ValueError("holds a number that is not finite")
-    elif isinstance(part, int) and not abs(part) <= JSON_INTEGER_MAX:
-        raise ValueError("holds an integer beyond 2^53-1; send it as a string")
+    elif isinstance(part, float | int) and not abs(part) <= JSON_INTEGER_MAX:
+        raise ValueError("holds a number beyond 2^53-1; send it as a string")
+    elif isinstance(part, float) and 0 < abs(part) < JSON_FRACTION_MIN:
+        raise ValueError(f"holds a number below {JSON_FRACTION_MIN}; send it as a string")
 
 
 def _require_text(text: str) -> None:
@@ -83,9 +84,26 @@ _RFC3339 = re.compile(
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})",
     re.ASCII,
 )
+
+
+def _within_calendar(instant: datetime) -> datetime:
+    """Return the instant in UTC; the calendar's ends cannot be stored or converted safely."""
+    try:
+        in_utc = instant.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("lies beyond the calendar") from error
+    if in_utc.year < YEAR_MIN:
+        raise ValueError(f"lies before the year {YEAR_MIN}")
+    return in_utc
+
+
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 Day = Annotated[date, BeforeValidator(_require_day, json_schema_input_type=str)]
-Instant = Annotated[AwareDatetime, BeforeValidator(_require_rfc3339, json_schema_input_type=str)]
+Instant = Annotated[
+    AwareDatetime,
+    BeforeValidator(_require_rfc3339, json_schema_input_type=str),
+    AfterValidator(_within_calendar),
+]
 SafeStr = Annotated[str, AfterValidator(require_storable)]
 Metadata = Annotated[
     dict[str, Any],

@@ -27,8 +27,9 @@ from shared.lists import LIMIT_DEFAULT, Cursor, Limit, next_link
 from shared.money import format_minor
 from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import body_responses, problem_responses
+from shared.strict_json import StrictJSONRoute
 
-router = APIRouter(prefix="/ledger/account", tags=["accounts"])
+router = APIRouter(prefix="/ledger/account", tags=["accounts"], route_class=StrictJSONRoute)
 _OPEN_REFUSALS = (
     Refusal.UNKNOWN_CURRENCY,
     Refusal.AMOUNT_MALFORMED,

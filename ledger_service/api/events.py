@@ -51,7 +51,7 @@ async def list_events(
     last_seen = decode_cursor("events", cursor, int, int)
     wanted = replace(wanted, account_id=account_id)
     statement_for = partial(events_stream, MAIN_LEDGER_ID, wanted)
-    if stream := await stream_or_none(held.database, accept, statement_for):
+    if stream := await stream_or_none(held.streams, accept, statement_for):
         return stream
     documents, last = await events_page(
         held.database,

@@ -1,6 +1,5 @@
 """Which part of the history the ledger's lists show, as query parameters."""
 
-from datetime import UTC
 from typing import Annotated
 from uuid import UUID
 
@@ -21,8 +20,8 @@ async def history_range(
 ) -> Range:
     """Return the part of the history that the query parameters name."""
     return Range(
-        effective_from=effective_from and effective_from.astimezone(UTC),
-        effective_to=effective_to and effective_to.astimezone(UTC),
+        effective_from=effective_from,
+        effective_to=effective_to,
         after_seq=after_seq,
         up_to_seq=up_to_seq,
         reference=reference,

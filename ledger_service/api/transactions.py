@@ -48,7 +48,7 @@ async def list_transactions(
     """Transactions in the order of the history, one row each."""
     after = decode_cursor("transactions", cursor, int)
     statement_for = partial(transactions_stream, MAIN_LEDGER_ID, wanted)
-    if stream := await stream_or_none(held.database, accept, statement_for):
+    if stream := await stream_or_none(held.streams, accept, statement_for):
         return stream
     documents, last = await transactions_page(
         held.database, MAIN_LEDGER_ID, wanted, after_seq=after[0] if after else None, limit=limit

@@ -1,7 +1,5 @@
 """The route that moves money."""
 
-from datetime import UTC
-
 from fastapi import APIRouter, Response
 from uuid_utils.compat import uuid7
 
@@ -14,8 +12,9 @@ from ledger_service.domain.refusals import Refusal
 from shared.errors import KeyInFlight, KeyReused, QueueFull
 from shared.idempotency import KeyHeader, identify
 from shared.problems import body_responses, problem_responses
+from shared.strict_json import StrictJSONRoute
 
-router = APIRouter(prefix="/ledger/transfer", tags=["transactions"])
+router = APIRouter(prefix="/ledger/transfer", tags=["transactions"], route_class=StrictJSONRoute)
 
 
 @router.post(
@@ -40,7 +39,7 @@ async def transfer(body: TransferBody, held: Held, key: KeyHeader) -> Response:
         currency=body.currency,
         currency_known=held.currencies.scale_of(body.currency) is not None,
         reference=body.reference,
-        effective_at=body.effective_at and body.effective_at.astimezone(UTC),
+        effective_at=body.effective_at,
         metadata=body.metadata,
     )
     return await submit(held, command, identify(key, "transfer", body.model_dump(mode="json")))

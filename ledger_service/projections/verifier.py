@@ -24,11 +24,14 @@ FROM ledger.events WHERE ledger_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq,
 """
 _ACCOUNTS = """
 SELECT a.account_id, a.currency, a.scale, a.type, a.floor_minor,
-       b.debits_minor, b.credits_minor, b.position
+       b.debits_minor, b.credits_minor, b.position,
+       a.opened_seq, a.opened_at, a.metadata, a.status, a.version
 FROM ledger.accounts a FULL JOIN ledger.balances b USING (ledger_id, account_id)
 WHERE ledger_id = $1
 """
-_HEAD = "SELECT last_seq, last_entry_id FROM ledger.ledgers WHERE ledger_id = $1"
+_HEAD = """
+SELECT last_seq, last_entry_id, last_recorded_at FROM ledger.ledgers WHERE ledger_id = $1
+"""
 
 
 @dataclass(slots=True)
@@ -55,14 +58,17 @@ async def verify(connection: asyncpg.Connection, ledger_id: int) -> Report:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         state = State(last_seq=0)
         last: Entry | None = None
+        openings: dict[UUID, Entry] = {}
         async for entries in _read_entries(connection, ledger_id):
             for entry in entries:
                 _check_order(report, last, entry)
                 last = entry
+                if entry.kind is EntryKind.ACCOUNT_OPENED:
+                    openings[entry.entry_id] = entry
             await _check_events(report, connection, ledger_id, state, entries)
-        await _check_projections(report, connection, ledger_id, state)
+        await _check_projections(report, connection, ledger_id, state, openings)
         head = await connection.fetchrow(_HEAD, ledger_id)
-        expected = (last.seq, last.entry_id) if last else (0, None)
+        expected = (last.seq, last.entry_id, last.recorded_at) if last else (0, None, None)
         if tuple(head or ()) != expected:
             report.note(f"the head says {tuple(head or ())}, the journal ends with {expected}")
     _check_sum(report, state)
@@ -145,11 +151,18 @@ def _rows_of(changes: Changes) -> Iterator[tuple[tuple[int, int], tuple[Any, ...
 
 
 async def _check_projections(
-    report: Report, connection: asyncpg.Connection, ledger_id: int, state: State
+    report: Report,
+    connection: asyncpg.Connection,
+    ledger_id: int,
+    state: State,
+    openings: dict[UUID, Entry],
 ) -> None:
     rows = await connection.fetch(_ACCOUNTS, ledger_id)
     report.accounts = len(rows)
-    stored: dict[UUID, tuple[Any, ...]] = {row["account_id"]: tuple(row) for row in rows}
+    stored: dict[UUID, tuple[Any, ...]] = {
+        row["account_id"]: (*tuple(row)[:10], json.loads(row["metadata"] or "null"), *row[11:])
+        for row in rows
+    }
     for account in state.accounts.values():
         expected = (
             account.account_id,
@@ -160,12 +173,18 @@ async def _check_projections(
             account.debits_minor,
             account.credits_minor,
             account.position,
+            *_facts_of(openings[account.account_id]),
         )
         found = stored.pop(account.account_id, None)
         if found != expected:
             report.note(f"account {account.account_id} is {found}, replay makes it {expected}")
     for account_id in stored:
         report.note(f"account {account_id} was never opened")
+
+
+def _facts_of(opening: Entry) -> tuple[Any, ...]:
+    """Return what the accounts projection keeps of an opening beside the fold's account."""
+    return opening.seq, opening.recorded_at, opening.payload["metadata"], "open", 1
 
 
 def _check_sum(report: Report, state: State) -> None:

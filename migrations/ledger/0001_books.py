@@ -97,6 +97,9 @@ def _create_log() -> None:
         sa.CheckConstraint(
             "effective_at <= recorded_at", name=op.f("ck_journal__effective_not_in_future")
         ),
+        sa.CheckConstraint(
+            "isfinite(effective_at)", name=op.f("ck_journal__effective_is_an_instant")
+        ),
         sa.PrimaryKeyConstraint("ledger_id", "seq", name=op.f("pk_journal")),
         schema="ledger",
         comment="append-only: accepted commands in commit order; entry_id is the transaction's id",
@@ -219,5 +222,11 @@ def _refuse_changes_of_the_log() -> None:
 def _grant() -> None:
     op.execute("GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO ledger_app")
     op.execute("GRANT INSERT ON ledger.journal, ledger.events, ledger.idempotency TO ledger_app")
-    op.execute("GRANT INSERT, UPDATE ON ledger.accounts, ledger.balances TO ledger_app")
-    op.execute("GRANT UPDATE ON ledger.ledgers TO ledger_app")
+    op.execute("GRANT INSERT ON ledger.accounts, ledger.balances TO ledger_app")
+    op.execute(
+        "GRANT UPDATE (debits_minor, credits_minor, position) ON ledger.balances TO ledger_app"
+    )
+    op.execute(
+        "GRANT UPDATE (last_seq, last_entry_id, last_recorded_at, epoch) "
+        "ON ledger.ledgers TO ledger_app"
+    )

@@ -14,7 +14,7 @@ from shared.errors import InvalidCursor
 from shared.lists import LIMIT_DEFAULT, STREAM_RESPONSES, Accept, Cursor, Limit, page_of_documents
 from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import problem_responses
-from shared.streaming import offered_stream, open_stream
+from shared.streaming import offered_stream
 
 router = APIRouter(prefix="/recon", tags=["decisions"])
 State = Literal["open", "suggested", "timing", "outside", "resolved", "withdrawn"]
@@ -46,7 +46,7 @@ async def list_logs(
     after = decode_cursor("logs", cursor, int)
     wanted = LogFilter(RunFilter(source, date, attempt, run_id), matched, decision)
     if media_type := offered_stream(accept):
-        return await open_stream(held.database, logs.log_stream(wanted, media_type), media_type)
+        return await held.streams.response(logs.log_stream(wanted, media_type), media_type)
     documents, last = await logs.log_page(
         held.database, wanted, after=after[0] if after else 0, limit=limit
     )

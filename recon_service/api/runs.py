@@ -45,8 +45,9 @@ from shared.lists import LIMIT_DEFAULT, Cursor, Limit, next_link
 from shared.logging import current_request_id
 from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import body_responses, problem_responses
+from shared.strict_json import StrictJSONRoute
 
-router = APIRouter(prefix="/recon", tags=["runs"])
+router = APIRouter(prefix="/recon", tags=["runs"], route_class=StrictJSONRoute)
 
 
 @router.post(

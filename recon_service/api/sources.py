@@ -31,9 +31,10 @@ from shared.idempotency import REPLAYED_HEADER, KeyHeader, identify
 from shared.lists import LIMIT_DEFAULT, Cursor, Limit, next_link
 from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import body_responses, problem_responses
+from shared.strict_json import StrictJSONRoute
 from shared.text import Metadata
 
-router = APIRouter(prefix="/recon/sources", tags=["sources"])
+router = APIRouter(prefix="/recon/sources", tags=["sources"], route_class=StrictJSONRoute)
 VERSION_MAX = 2**31 - 1
 ERRORS_SHOWN_MAX = 20
 IfMatch = Annotated[

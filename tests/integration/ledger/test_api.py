@@ -119,6 +119,48 @@ async def test_a_list_can_be_bounded_by_history_and_by_effective_time(
     assert await references(reference="R12") == ["R12"]
 
 
+@pytest.mark.parametrize(
+    "instant",
+    [
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "1899-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-14:00",
+        "2025-07-13T10:00:00",
+        "2025-07-13",
+        "2025-02-30T10:00:00Z",
+        "infinity",
+        1752400800,
+    ],
+)
+async def test_an_instant_that_cannot_be_kept_is_refused(
+    ledger: httpx.AsyncClient, instant: object
+) -> None:
+    funding, user = await open_account(ledger, "internal"), await open_account(ledger)
+    answer = await transfer(ledger, funding, user, "1.00", effective_at=instant)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    listed = await ledger.get("/ledger/events/", params={"effective_from": str(instant)})
+    assert listed.status_code == 422
+    assert await balance(ledger, user) == "0.00"
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("*/*", "application/json"),
+        ("application/json, text/csv;q=0.1", "application/json"),
+        ("text/csv;q=0, application/json", "application/json"),
+        ("text/csv, application/json;q=0.5", "text/csv"),
+        ("application/x-ndjson", "application/x-ndjson"),
+    ],
+)
+async def test_the_preferred_media_type_decides_between_page_and_stream(
+    ledger: httpx.AsyncClient, accept: str, media_type: str
+) -> None:
+    answer = await ledger.get("/ledger/events/", headers={"Accept": accept})
+    assert answer.headers["content-type"].partition(";")[0] == media_type
+
+
 async def test_streams_hold_every_row_with_exact_amounts(ledger: httpx.AsyncClient) -> None:
     funding = await open_account(ledger, "internal", currency="KWD")
     user = await open_account(ledger, currency="KWD")
@@ -206,6 +248,10 @@ BAD_BODIES = [
     b'{"currency":"USD","type":"user","metadata":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     b'{"currency":"USD","type":"user","overdraft":{"policy":"floor"}}',
     b'{"currency":"USD","type":"user","overdraft":{"policy":"allowed","limit":"1"}}',
+    b'{"currency":"USD","currency":"EUR","type":"user"}',
+    b'{"currency":"USD","type":"user","metadata":{"x":{"a":1,"a":2}}}',
+    b'{"currency":"USD","type":"user","metadata":{"x":1e300}}',
+    b'{"currency":"USD","type":"user","metadata":{"x":1e-300}}',
     b"\xff\xfe\x00",
 ]
 
@@ -252,6 +298,7 @@ async def test_transport_errors_are_problems_too(ledger: httpx.AsyncClient) -> N
         (await ledger.get("/ledger/events/?cursor=!!"), 422, "invalid_cursor"),
         (await ledger.get("/ledger/transactions/?reference=%00"), 422, "invalid_request"),
         (await ledger.get("/ledger/events/?effective_from=2025-07-13"), 422, "invalid_request"),
+        (await ledger.get("/ledger/events/?effective_from=1752364800"), 422, "invalid_request"),
     ]
     for answer, status, code in cases:
         assert (answer.status_code, answer.headers["content-type"]) == (status, PROBLEM)

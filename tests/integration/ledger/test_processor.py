@@ -10,6 +10,7 @@ from ledger_service.main import create_app
 from ledger_service.settings import LedgerSettings
 from tests.conftest import Serve
 from tests.integration.ledger.calls import balance, open_account, transfer
+from tests.integration.ledger.wire import DeafWire
 from tests.postgres import TestDatabases
 
 
@@ -118,6 +119,28 @@ async def test_an_answer_lost_at_commit_is_looked_up_not_guessed(
     await admin.close()
     assert (await transfer(ledger, funding, user, "1.00", key="pay-1")).status_code == 201
     assert await balance(ledger, user) == "1.00"
+
+
+async def test_a_commit_that_landed_is_found_though_its_answer_was_lost(
+    databases: TestDatabases,
+) -> None:
+    """A wire that swallows what PostgreSQL says to COMMIT, and then breaks."""
+    async with DeafWire(databases.ledger_url) as wire:
+        app = create_app(LedgerSettings(database_url=wire.url))
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://ledger") as client,
+        ):
+            funding, user = await open_account(client, "internal"), await open_account(client)
+            wire.break_at_commit = True
+            answer = await transfer(client, funding, user, "1.00")
+            assert not wire.break_at_commit, "no COMMIT was cut"
+            assert answer.status_code == 201
+            assert await balance(client, user) == "1.00"
+    connection = await asyncpg.connect(databases.admin_url)
+    assert await connection.fetchval("SELECT epoch FROM ledger.ledgers") == 1
+    await connection.close()
 
 
 async def test_shutdown_answers_everything_that_was_accepted(databases: TestDatabases) -> None:
