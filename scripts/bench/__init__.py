@@ -1,0 +1,1 @@
+"""Measurements behind decisions; never part of the tests."""
