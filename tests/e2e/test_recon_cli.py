@@ -1,0 +1,170 @@
+"""The reconciliation command line as a process: results, exit codes, and a kill in the middle."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+from recon_service.cli import app
+from tests.live import ROOT, live_service
+from tests.postgres import TestDatabases
+
+HEADER = "txn_id,timestamp,amount,currency,description"
+WAIT_SECONDS_MAX = 60
+RUN = ("run-recon", "--source", "bank_csv", "--date", "2025-07-13")
+CLEAN, BREAKS, USAGE, INFRASTRUCTURE = 0, 1, 2, 3
+
+
+@dataclass
+class Terminal:
+    """A shell in which the stack's settings are in force."""
+
+    environment: dict[str, str]
+    folder: Path
+
+    def recon(self, *arguments: str) -> Result:
+        """Run a command; whatever happens, it ends in an exit code and not in a traceback."""
+        done = CliRunner().invoke(app, arguments, env=self.environment)
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        assert "Traceback" not in done.output
+        return done
+
+    def process(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `python recon_service/cli.py` as a process of its own."""
+        return subprocess.run(
+            [sys.executable, "recon_service/cli.py", *arguments],
+            cwd=ROOT,
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def statement(self, name: str, *lines: str) -> str:
+        path = self.folder / name
+        path.write_text("\n".join([HEADER, *lines, ""]), encoding="utf-8")
+        return str(path)
+
+
+@pytest.fixture
+def terminal(databases: TestDatabases, tmp_path: Path) -> Iterator[Terminal]:
+    """The ledger as a process, and settings with which the command line finds everything."""
+    environment = {
+        "LEDGER_DATABASE_URL": databases.ledger_url,
+        "RECON_DATABASE_URL": databases.recon_url,
+        "RECON_NIGHTLY": "false",
+        "RECON_LEASE_SECONDS": "1",
+        "RECON_POLL_SECONDS": "0.1",
+        "RECON_WORKERS": "0",
+        "KAIRON_DATA_DIR": str(tmp_path),
+    }
+    with live_service("ledger_service.main", environment, tmp_path / "ledger.log") as (url, _):
+        yield Terminal(environment | {"RECON_LEDGER_URL": url}, tmp_path)
+
+
+def post(terminal: Terminal, *references: str) -> None:
+    """Move ten dollars under each reference."""
+    with httpx.Client(base_url=terminal.environment["RECON_LEDGER_URL"]) as ledger:
+        account = {"currency": "USD", "type": "internal"}
+        ids = [ledger.post("/ledger/account/", json=account).json() for _ in range(2)]
+        for reference in references:
+            body = {
+                "source_account_id": ids[0]["account_id"],
+                "destination_account_id": ids[1]["account_id"],
+                "amount": "10.00",
+                "currency": "USD",
+                "reference": reference,
+                "effective_at": "2025-07-13T12:00:00Z",
+            }
+            assert ledger.post("/ledger/transfer/", json=body).status_code == 201
+
+
+def line(reference: str) -> str:
+    return f"{reference},2025-07-13T12:00:00Z,10.00,USD,"
+
+
+def test_results_and_exit_codes(terminal: Terminal) -> None:
+    post(terminal, "TXN-1")
+    clean = terminal.statement("clean.csv", line("TXN-1"))
+    done = terminal.process(*RUN, "--file_path", clean)
+    assert done.returncode == CLEAN, done.stderr
+    assert "Matched exactly" in done.stdout
+    broken = terminal.statement("breaks.csv", line("TXN-1"), line("TXN-2"), "rubbish")
+    told = terminal.recon("run_recon", *RUN[1:], "--file-path", broken, "--json")
+    assert told.exit_code == BREAKS, told.stderr
+    summary: dict[str, Any] = json.loads(told.stdout)
+    counted = [summary[name] for name in ("attempt", "exact", "unmatched", "rejected")]
+    assert counted == [2, 1, 1, 1]
+    for arguments, sentence in (
+        ((*RUN, "--file_path", str(terminal.folder / "none.csv")), "does not exist"),
+        ((*RUN, "--file_path", terminal.statement("empty.csv")[:-9]), "is not a regular file"),
+        (("run-recon", "--source", "nope", "--date", "2025-07-13"), "no source nope"),
+        (("run-recon", "--source", "bank_csv", "--date", "13.07.2025"), "does not match"),
+        (("run-recon", "--source", "bank_csv"), "Missing option"),
+    ):
+        refused = terminal.recon(*arguments)
+        assert refused.exit_code == USAGE, refused.stdout + refused.stderr
+        assert sentence in refused.stderr
+
+
+def test_a_dead_ledger_or_database_is_a_sentence(terminal: Terminal) -> None:
+    path = terminal.statement("clean.csv", line("TXN-1"))
+    run = (*RUN, "--file_path", path)
+    nobody = Terminal(
+        terminal.environment | {"RECON_LEDGER_URL": "http://127.0.0.1:9"}, terminal.folder
+    )
+    done = nobody.recon(*run)
+    assert done.exit_code == INFRASTRUCTURE
+    assert "http://127.0.0.1:9 does not answer" in done.stderr
+    nowhere = Terminal(
+        terminal.environment | {"RECON_DATABASE_URL": "postgresql://recon_app:x@127.0.0.1:9/x"},
+        terminal.folder,
+    )
+    done = nowhere.recon(*run)
+    assert done.exit_code == INFRASTRUCTURE
+    assert "database does not answer" in done.stderr
+    done = nowhere.recon("status", "--date", "2025-07-13")
+    assert done.exit_code == INFRASTRUCTURE
+
+
+def test_a_killed_run_is_finished_once_by_the_service(terminal: Terminal) -> None:
+    post(terminal, "TXN-1")
+    lines = [line("TXN-1"), *(line(f"X-{number}") for number in range(15_000))]
+    path = terminal.statement("many.csv", *lines)
+    log = terminal.folder / "recon.log"
+    with live_service("recon_service.main", terminal.environment, log) as (url, _):
+        doomed = subprocess.Popen(
+            [sys.executable, "-m", "recon_service.cli", *RUN, "--file_path", path, "--json"],
+            cwd=ROOT,
+            env=os.environ | terminal.environment,
+            stdout=subprocess.DEVNULL,
+        )
+        with httpx.Client(base_url=url) as recon:
+            _until(recon, "running")
+            doomed.send_signal(signal.SIGKILL)
+            doomed.wait()
+            run = _until(recon, "finished")
+            events = recon.get(f"/recon/runs/{run['run_id']}").json()["events"]
+            [summary] = recon.get("/recon/summary/2025-07-13").json()["summaries"]
+    kinds = [event["kind"] for event in events]
+    assert kinds == ["queued", "started", "resumed", "finished"]
+    assert (summary["lines"], summary["exact"]) == (len(lines), 1)
+
+
+def _until(recon: httpx.Client, status: str) -> dict[str, Any]:
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while time.monotonic() < deadline:
+        found: list[dict[str, Any]] = recon.get("/recon/runs").json()["runs"]
+        if found and found[0]["status"] == status:
+            return found[0]
+    raise AssertionError(f"the run is not {status}: {found}")
