@@ -19,6 +19,7 @@
 Nothing is written before `log`, so a run that was interrupted simply begins again.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -217,19 +218,7 @@ class ReconEngine:
         outcome = await self.offload(
             match_partition, left, right.select(records.ITEM_SCHEMA.names()), run.config.policy
         )
-        settlement = history.settle(
-            universe=loaded.universe,
-            items=_plain_items(loaded.items),
-            taken_items=loaded.taken_items,
-            auto=decisions.pairs(outcome.rows, Disposition.AUTO),
-            suggested=decisions.pairs(outcome.rows, Disposition.SUGGESTED),
-            memory=loaded.memory,
-            covered_before=loaded.covered_before,
-            covered=loaded.covered.joined(loaded.covered_before),
-            margins=_margins(run.config),
-            watermark=loaded.read_after_seq,
-        )
-        return Decided(outcome.rows, settlement)
+        return await asyncio.to_thread(_settled, run, loaded, outcome.rows)
 
     async def log(self, writing: Writing, loaded: Loaded, decided: Decided) -> None:
         """Append records, lines, decisions and breaks; free what is superseded."""
@@ -239,17 +228,18 @@ class ReconEngine:
         await writing.append_records(
             statement.accepted.filter(~pl.col("record_id").is_in(known.implode()))
         )
-        await writing.append_lines(
-            decisions.run_lines(
-                statement.accepted,
-                statement.rejected,
-                decided.settlement,
-                loaded.universe.already_reconciled,
-            )
+        lines = await asyncio.to_thread(
+            decisions.run_lines,
+            statement.accepted,
+            statement.rejected,
+            decided.settlement,
+            loaded.universe.already_reconciled,
         )
-        await writing.append_log(
-            decisions.log_rows(decided.rows, statement.accepted, loaded.carried, loaded.items)
+        await writing.append_lines(lines)
+        entries = await asyncio.to_thread(
+            decisions.log_rows, decided.rows, statement.accepted, loaded.carried, loaded.items
         )
+        await writing.append_log(entries)
         looked_at = pl.concat([statement.accepted, loaded.carried])
         for side, scope, states in (
             (Side.EXTERNAL, run.source, loaded.memory.records),
@@ -263,18 +253,7 @@ class ReconEngine:
 
     async def finalize(self, writing: Writing, loaded: Loaded, decided: Decided) -> Summary:
         """Prove the equations, keep the summary, finish the run. Raises EquationBroken."""
-        statement = loaded.statement
-        summary = summarise(
-            lines_read=statement.lines,
-            accepted=statement.accepted,
-            rejected=statement.rejected.height,
-            carried=loaded.carried,
-            items=loaded.items,
-            settlement=decided.settlement,
-            rows=decided.rows,
-            covered=loaded.covered,
-            read_to_seq=loaded.read_to_seq,
-        )
+        summary = await asyncio.to_thread(_summary, loaded, decided)
         broken = equation.failures(summary.proof)
         if broken:
             raise EquationBroken("; ".join(sentence(term) for term in broken))
@@ -322,6 +301,36 @@ class ReconEngine:
             new = LedgerRange(up_to_seq=head, after_seq=reading.after_seq)
             parts.append(await self.ledger.read(run.population, new))
         return head, pl.concat(parts)
+
+
+def _settled(run: Run, loaded: Loaded, rows: pl.DataFrame) -> Decided:
+    settlement = history.settle(
+        universe=loaded.universe,
+        items=_plain_items(loaded.items),
+        taken_items=loaded.taken_items,
+        auto=decisions.pairs(rows, Disposition.AUTO),
+        suggested=decisions.pairs(rows, Disposition.SUGGESTED),
+        memory=loaded.memory,
+        covered_before=loaded.covered_before,
+        covered=loaded.covered.joined(loaded.covered_before),
+        margins=_margins(run.config),
+        watermark=loaded.read_after_seq,
+    )
+    return Decided(rows, settlement)
+
+
+def _summary(loaded: Loaded, decided: Decided) -> Summary:
+    return summarise(
+        lines_read=loaded.statement.lines,
+        accepted=loaded.statement.accepted,
+        rejected=loaded.statement.rejected.height,
+        carried=loaded.carried,
+        items=loaded.items,
+        settlement=decided.settlement,
+        rows=decided.rows,
+        covered=loaded.covered,
+        read_to_seq=loaded.read_to_seq,
+    )
 
 
 def _read_file(

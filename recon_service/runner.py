@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 import structlog
@@ -81,6 +82,8 @@ async def _outcome(
         return None
     except (SourceUnreadable, LedgerUnreadable, EquationBroken, LaterRunDepends) as error:
         failed = Failed(error.code, error.detail)
+    except BrokenProcessPool:
+        failed = Failed("worker-died", "The process that read and matched died; was memory short?")
     except Exception as error:
         if is_connection_trouble(error):
             log.warning("database_unavailable", error=repr(error))

@@ -20,6 +20,7 @@ ATTEMPTS_MAX = 4
 BACKOFF_SECONDS = 0.25
 CHUNK_BYTES_MIN = 4 * 1024 * 1024
 LINE_BYTES_MAX = 1024 * 1024
+ITEMS_MAX = 5_000_000  # what one run may hold in memory
 RETRIED_STATUSES = frozenset({502, 503, 504})
 ALL = "all"
 _AMOUNT = r"^[0-9]{1,18}(\.[0-9]{1,18})?$"
@@ -100,7 +101,7 @@ class LedgerReader:
 
     Every method raises LedgerUnreadable: `ledger-unreachable` after its attempts are used up,
     `ledger-answer` for an answer that is not what the ledger promises, `unknown-account`,
-    `unknown-currency` for one that this service's settings do not declare.
+    `unknown-currency` for one that this service's settings do not declare, `too-many-items`.
     """
 
     client: httpx.AsyncClient
@@ -130,10 +131,17 @@ class LedgerReader:
             query["account_id"] = population
 
         async def attempt() -> pl.DataFrame:
-            parts = [
-                await asyncio.to_thread(_parse, chunk, schema)
-                async for chunk in self._chunks(path, query)
-            ]
+            parts: list[pl.DataFrame] = []
+            rows_read = 0
+            async for chunk in self._chunks(path, query):
+                parts.append(await asyncio.to_thread(_parse, chunk, schema))
+                rows_read += parts[-1].height
+                if rows_read > ITEMS_MAX:
+                    raise LedgerUnreadable(
+                        "too-many-items",
+                        f"The days of the statement hold more than {ITEMS_MAX:,} ledger items;"
+                        " is one of its dates wrong?",
+                    )
             return pl.concat(parts) if parts else pl.DataFrame(schema=schema)
 
         rows = await self._with_retries(attempt)

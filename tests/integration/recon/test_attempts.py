@@ -165,3 +165,15 @@ async def test_the_queue_of_a_source_is_bounded(
     finally:
         await connection.close()
     assert [run["attempt"] for run in runs] == [1, 2]
+
+
+async def test_a_ledger_that_went_back_is_not_trusted(books: Books) -> None:
+    name = books.statement("one.csv", line("TXN-1", "10.00"))
+    await books.run(name)
+    connection = await asyncpg.connect(books.databases.recon_url)
+    try:
+        await connection.execute("UPDATE recon.runs SET read_to_seq = 1000000")
+    finally:
+        await connection.close()
+    failed = await books.run(name, july(14), expect="failed")
+    assert failed["error"]["code"] == "ledger-went-back"

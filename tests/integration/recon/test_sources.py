@@ -1,8 +1,14 @@
 """Sources are rows: readable, changeable, versioned; a run stores the version that it used."""
 
+import asyncio
 import json
+from pathlib import Path
 
-from tests.integration.recon.books import Books, july, line
+import httpx
+
+from tests.conftest import Serve
+from tests.integration.recon.books import Books, july, line, open_books
+from tests.postgres import TestDatabases
 
 PATH = "/recon/sources/bank_csv"
 
@@ -70,6 +76,50 @@ async def test_an_unknown_account_is_a_failed_run_with_a_sentence(books: Books) 
     failed = await books.run(name, expect="failed")
     assert failed["error"]["code"] == "unknown-account"
     assert nobody in failed["error"]["detail"]
+
+
+async def test_an_api_is_read_page_by_page(
+    databases: TestDatabases, serve: Serve, ledger: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    pages = {
+        "/day?date=2025-07-13": {"transactions": [record("TXN-1", 10.5)], "next": "/day?page=2"},
+        "/day?page=2": {"transactions": [record("TXN-2", "20.00")], "next": None},
+    }
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        target = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
+        body = json.dumps(pages[target]).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        writer.write(f"{head}\r\nConnection: close\r\n\r\n".encode() + body)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as bank:
+        host = "{}:{}".format(*bank.sockets[0].getsockname()[:2])
+        books = await open_books(databases, serve, ledger, tmp_path, api_hosts=[host])
+        await books.post("TXN-1", "10.50")
+        await books.post("TXN-2", "20.00")
+        url = f"http://{host}/day?date={{date}}"
+        await books.recon.patch("/recon/sources/bank_api", json={"url": url})
+        await books.run(None, source="bank_api")
+        assert (await books.summary(source="bank_api"))["exact"] == 2
+        other = f"http://localhost:{bank.sockets[0].getsockname()[1]}/day"
+        await books.recon.patch("/recon/sources/bank_api", json={"url": other})
+        failed = await books.run(None, source="bank_api", expect="failed")
+        assert failed["error"]["code"] == "host-not-allowed"
+        file = await books.ask("one.csv", source="bank_api")
+        assert file.json()["code"] == "invalid_statement"
+
+
+def record(txn_id: str, amount: float | str) -> dict[str, object]:
+    """Return a record as the bank's API words it."""
+    return {
+        "txn_id": txn_id,
+        "timestamp": "2025-07-13T12:00:00Z",
+        "amount": amount,
+        "currency": "USD",
+        "description": "",
+    }
 
 
 async def test_every_version_is_kept_and_a_wrong_one_is_refused(books: Books) -> None:
