@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
-READY_SECONDS_MAX = 30
+READY_SECONDS_MAX = 90
 
 
 def free_port() -> int:
@@ -31,6 +31,7 @@ def live_service(
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "uvicorn", f"{module}:app", "--port", str(port)]
+    command += ["--timeout-graceful-shutdown", "5"]
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | environment, stdout=output, stderr=output

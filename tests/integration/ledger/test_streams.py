@@ -42,6 +42,7 @@ async def test_readers_that_leave_or_do_not_read_hold_up_nobody(
                 ) as answer:
                     assert answer.status_code == 200
                     await anext(answer.aiter_bytes())
+                await _until_streaming(admin, 0)
             idle = [_ask_and_never_read(url) for _ in range(STREAMS_MAX)]
             await _until_streaming(admin, STREAMS_MAX)
             assert (await client.get("/readyz")).status_code == 200
