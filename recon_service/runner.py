@@ -52,24 +52,46 @@ async def execute(
             await runs.show_progress(connection, held, phase, counts)
 
     working = asyncio.create_task(engine.run(held, show), name=f"run {held.run.run_id}")
-    beating = asyncio.create_task(_keep_leases(engine.database, held, lease_seconds))
+    beating = asyncio.create_task(
+        _keep_leases(engine.database, held, lease_seconds), name=f"heartbeat {held.run.run_id}"
+    )
     with structlog.contextvars.bound_contextvars(
         request_id=held.run.request_id or held.run.run_id, run_id=held.run.run_id
     ):
         try:
             await asyncio.wait((working, beating), return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
-                log.warning("lease_lost")
-                return None
+                failed = await _lost(engine.database, held, working)
+                if not working.done():
+                    return failed
             return await _outcome(engine.database, held, working)
         except asyncio.CancelledError:
             async with plain(engine.database) as connection:
-                await runs.release_leases(connection, held.run.run_id)
+                await runs.release(connection, held)
             raise
         finally:
             for task in (working, beating):
                 task.cancel()
             await asyncio.gather(working, beating, return_exceptions=True)
+
+
+async def _lost(
+    database: AsyncEngine, held: Claim, working: asyncio.Task[Summary]
+) -> Failed | None:
+    """Find out why the leases are no longer ours; a run that we have just finished is no loss.
+
+    The last step gives the leases back, and its caller may hear of that after the heartbeat does.
+    """
+    async with plain(database) as connection:
+        end = await runs.find_end(connection, held.run.run_id)
+    if end is None or end.token != held.token:
+        if not working.done():
+            log.warning("lease_lost")
+        return None
+    if end.summary is None:
+        return Failed(end.error_code, end.error)
+    await asyncio.wait((working,))
+    return None
 
 
 async def _outcome(

@@ -5,6 +5,7 @@ Times of leases are the database's own, so the clocks of many processes do not m
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -72,11 +73,32 @@ SET status = 'running', phase = 'reading', token = token + 1, counts = '{}',
 WHERE run_id = $1 RETURNING token
 """
 
-# Hold on to the leases of a run.
-_RENEW = """
-UPDATE recon.leases SET until = now() + make_interval(secs => $3)
-WHERE run_id = $1 AND name = ANY ($2::text[])
+# The leases that a holder still has, locked in the order in which everybody takes them. One that
+# was given back is nobody's: a heartbeat that waited for the run's last step must not revive it.
+_STILL_HELD = """
+WITH held AS (
+    SELECT l.name FROM recon.leases l
+    JOIN unnest($2::text[], $3::bigint[]) AS h (name, token) USING (name, token)
+    WHERE l.run_id = $1 AND l.until > '-infinity'
+    ORDER BY l.name FOR UPDATE OF l)
 """
+
+# Hold on to the leases of a run.
+_RENEW = (
+    _STILL_HELD
+    + """
+UPDATE recon.leases l SET until = clock_timestamp() + make_interval(secs => $4)
+FROM held WHERE l.name = held.name
+"""
+)
+
+# Give back what this holder still has, and nothing that its successor took.
+_RELEASE_HELD = (
+    _STILL_HELD
+    + """
+UPDATE recon.leases l SET until = '-infinity' FROM held WHERE l.name = held.name
+"""
+)
 
 # Keep a waiting run for the process that asked for it.
 _RENEW_RESERVATION = """
@@ -96,8 +118,15 @@ SET status = 'failed', phase = NULL, error_code = $3, error = $4, finished_at = 
 WHERE run_id = $1 AND token = $2 AND status IN ('queued', 'running') RETURNING run_id
 """
 
-# Give the leases back.
-_RELEASE = "UPDATE recon.leases SET until = now() WHERE run_id = $1"
+# Give the leases of a run back for good.
+_RELEASE = "UPDATE recon.leases SET until = '-infinity' WHERE run_id = $1"
+
+# How a run ended.
+_END = """
+SELECT r.token, r.error_code, r.error, s.body::text
+FROM recon.runs r LEFT JOIN recon.summaries s USING (run_id)
+WHERE r.run_id = $1 AND r.status IN ('finished', 'failed')
+"""
 
 _PAST = """
 SELECT run_id, source, business_date, attempt, covered_first, covered_last, read_to_seq
@@ -121,6 +150,16 @@ WHERE status = 'finished' AND superseded_by IS NULL
               WHERE l.held_by_run_id = $1 AND l.run_id = r.run_id)
 """
 )
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a run ended: with a summary, or with an error, under the token of who began it last."""
+
+    token: int
+    summary: Mapping[str, Any] | None
+    error_code: str
+    error: str
 
 
 async def request_run(
@@ -204,10 +243,27 @@ async def claim(
 
 
 async def renew(connection: asyncpg.Connection, held: Claim, lease_seconds: float) -> bool:
-    """Hold on to the leases; False where another has taken one."""
-    names = list(held.lease_tokens)
-    status = await connection.execute(_RENEW, UUID(held.run.run_id), names, lease_seconds)
-    return bool(status == f"UPDATE {len(names)}")
+    """Hold on to the leases; False where one was given back or another has taken it."""
+    status = await connection.execute(_RENEW, *_holding(held), lease_seconds)
+    return bool(status == f"UPDATE {len(held.lease_tokens)}")
+
+
+async def release(connection: asyncpg.Connection, held: Claim) -> None:
+    """Give back the leases that this holder still has."""
+    await connection.execute(_RELEASE_HELD, *_holding(held))
+
+
+async def find_end(connection: asyncpg.Connection, run_id: str) -> End | None:
+    """Return how a run ended; None while it has not."""
+    row = await connection.fetchrow(_END, UUID(run_id))
+    if row is None:
+        return None
+    return End(
+        token=row["token"],
+        summary=None if row["body"] is None else json.loads(row["body"]),
+        error_code=row["error_code"] or "",
+        error=row["error"] or "",
+    )
 
 
 async def renew_reservation(
@@ -240,7 +296,7 @@ async def cancel(connection: asyncpg.Connection, run_id: str) -> None:
 
 
 async def release_leases(connection: asyncpg.Connection, run_id: str) -> None:
-    """Give back the leases of a run."""
+    """Give back the leases of a run whose row the caller holds under the run's own token."""
     await connection.execute(_RELEASE, UUID(run_id))
 
 
@@ -289,6 +345,10 @@ def past_run(row: asyncpg.Record) -> PastRun:
         covered=Days(row["covered_first"], row["covered_last"]),
         read_to_seq=row["read_to_seq"],
     )
+
+
+def _holding(held: Claim) -> tuple[UUID, list[str], list[int]]:
+    return UUID(held.run.run_id), list(held.lease_tokens), list(held.lease_tokens.values())
 
 
 async def _take_leases(
