@@ -364,7 +364,7 @@ CREATE TABLE recon.run_events (
     kind TEXT NOT NULL, 
     detail JSONB DEFAULT '{}' NOT NULL, 
     CONSTRAINT pk_run_events PRIMARY KEY (event_id), 
-    CONSTRAINT ck_run_events__kind_known CHECK (kind IN ('queued', 'started', 'resumed', 'finished', 'failed', 'superseded'))
+    CONSTRAINT ck_run_events__kind_known CHECK (kind IN ('queued', 'started', 'resumed', 'finished', 'failed', 'superseded', 'released'))
 );
 
 COMMENT ON TABLE recon.run_events IS 'append-only: what happened to a run';

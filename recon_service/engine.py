@@ -102,6 +102,7 @@ class Loaded:
     statement: Statement
     superseded: PastRun | None
     universe: history.Universe
+    orphans: frozenset[str]
     carried: pl.DataFrame
     items: pl.DataFrame
     taken_items: frozenset[str]
@@ -164,15 +165,22 @@ class ReconEngine:
             others = [one for one in past if one.run_id != gone]
             in_file = statement.accepted["record_id"].to_list()
             remembered = await memory.remembered_records(connection, run.source, gone)
+            held = await memory.held_by_others(connection, gone)
+            orphans = history.orphaned(
+                superseded=sorted(held),
+                lines=set(in_file),
+                referred_to=await memory.referred_to(connection, held, gone),
+                taken=held,
+            )
             universe = history.select_universe(
                 lines=in_file,
-                remembered=remembered,
+                remembered=[*remembered, *sorted(orphans)],
                 referred_to=await memory.referred_to(connection, remembered, gone),
                 taken=await memory.taken_records(connection, [*in_file, *remembered], gone),
             )
             carried = await memory.load_records(connection, universe.carried)
             known = await memory.known_records(connection, in_file)
-            open_items = await memory.remembered_items(connection, run.population, gone)
+            open_items = await memory.remembered_items(connection, run.population, gone, orphans)
         covered = history.covered_days(
             business_date=run.business_date,
             line_days=statement.days,
@@ -185,7 +193,7 @@ class ReconEngine:
         items = _merged(read, open_items, run.config)
         async with plain(self.database) as connection:
             keys = items["internal_id"].to_list()
-            taken_items = await memory.taken_items(connection, run.population, keys, gone)
+            taken_items = await memory.taken_items(connection, run.population, keys, gone, orphans)
             looked_at = [*universe.free, *universe.carried, *universe.withdrawn]
             states = history.Memory(
                 records=await memory.states(connection, Side.EXTERNAL, run.source, looked_at),
@@ -196,6 +204,7 @@ class ReconEngine:
             statement=statement,
             superseded=superseded,
             universe=universe,
+            orphans=orphans,
             carried=carried,
             items=items,
             taken_items=taken_items,
@@ -214,9 +223,14 @@ class ReconEngine:
         free = accepted.filter(~pl.col("record_id").is_in(held.implode()))
         left = records.comparable(pl.concat([free, loaded.carried]), run.config)
         taken = pl.Series(list(loaded.taken_items), dtype=pl.String)
-        right = loaded.items.filter(~pl.col("internal_id").is_in(taken.implode()))
+        is_taken = pl.col("internal_id").is_in(taken.implode())
+        right, gone = loaded.items.filter(~is_taken), loaded.items.filter(is_taken)
         outcome = await self.offload(
-            match_partition, left, right.select(records.ITEM_SCHEMA.names()), run.config.policy
+            match_partition,
+            left,
+            right.select(records.ITEM_SCHEMA.names()),
+            run.config.policy,
+            gone.select(records.ITEM_SCHEMA.names()),
         )
         return await asyncio.to_thread(_settled, run, loaded, outcome.rows)
 
@@ -224,6 +238,7 @@ class ReconEngine:
         """Append records, lines, decisions and breaks; free what is superseded."""
         run, statement = writing.held.run, loaded.statement
         await writing.supersede(loaded.superseded)
+        await writing.end_matches(loaded.orphans)
         known = pl.Series(list(loaded.known_records), dtype=pl.String)
         await writing.append_records(
             statement.accepted.filter(~pl.col("record_id").is_in(known.implode()))

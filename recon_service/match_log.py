@@ -6,7 +6,7 @@ after us has raised its token, and then nothing of ours lands. A crash leaves no
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +23,7 @@ from shared.database import connect
 
 COPY_ROWS = 50_000
 LOCK_WAIT = "10s"
+_END_OF_DATA = r"([\r\n])\\\."
 _INSTANT_FORMAT = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 # The run and its leases, held until we commit, if they are still ours.
@@ -35,6 +36,32 @@ WHERE name = ANY ($1::text[]) AND run_id = $2 ORDER BY name FOR UPDATE
 # Free what the superseded run matched.
 _RELEASE_MATCHES = "DELETE FROM recon.active_matches WHERE run_id = $1"
 _SUPERSEDE = "UPDATE recon.runs SET superseded_by = $2 WHERE run_id = $1"
+
+# Where the source has moved to another account: the old one's items are open again.
+_REOPEN_EVENTS = """
+INSERT INTO recon.break_events (side, scope, key, run_id, state, late, at)
+SELECT 'ledger', population, internal_id, $3, 'open', false, $4
+FROM recon.active_matches WHERE run_id = $1 AND population <> $2
+"""
+_REOPEN_BREAKS = """
+INSERT INTO recon.breaks
+    (side, scope, key, state, late, source, run_id, opened_at, changed_at, reference, date, at,
+     currency, scale, amount_minor, text, counterparty, seq, recorded_at)
+SELECT 'ledger', a.population, a.internal_id, 'open', false, a.source, $3, $4, $4,
+       l.internal_reference, l.internal_date, l.internal_at, l.internal_currency,
+       l.internal_scale, l.internal_amount_minor, l.internal_text, l.internal_counterparty,
+       l.internal_seq, l.internal_recorded_at
+FROM recon.active_matches a JOIN recon.match_log l USING (run_id, record_id)
+WHERE a.run_id = $1 AND a.population <> $2
+ON CONFLICT (side, scope, key) DO UPDATE
+    SET state = excluded.state, run_id = excluded.run_id, changed_at = excluded.changed_at
+"""
+
+# End matches whose records no statement in force holds; say so in the runs that made them.
+_END_MATCHES = """
+WITH ended AS (DELETE FROM recon.active_matches WHERE record_id = ANY ($1::uuid[]) RETURNING run_id)
+SELECT run_id::text, count(*) AS matches FROM ended GROUP BY run_id
+"""
 
 # Give known breaks their new state.
 _CHANGE_BREAKS = """
@@ -100,9 +127,20 @@ class Writing:
         assert past == expected, "the attempt in force changed under the lease"
         if past is None:
             return
+        moved = UUID(past.run_id), run.population, UUID(run.run_id), self.decided_at
+        await self.connection.execute(_REOPEN_EVENTS, *moved)
+        await self.connection.execute(_REOPEN_BREAKS, *moved)
         await self.connection.execute(_RELEASE_MATCHES, UUID(past.run_id))
         await self.connection.execute(_SUPERSEDE, UUID(past.run_id), UUID(run.run_id))
         await runs.append_event(self.connection, past.run_id, "superseded", {"by": run.run_id})
+
+    async def end_matches(self, records: Collection[str]) -> None:
+        """End other runs' matches of records that no statement in force holds any more."""
+        if not records:
+            return
+        for row in await self.connection.fetch(_END_MATCHES, list(records)):
+            detail = {"by": self.held.run.run_id, "matches": row["matches"]}
+            await runs.append_event(self.connection, row["run_id"], "released", detail)
 
     async def append_records(self, records: pl.DataFrame) -> None:
         """Keep records that were never seen before (ACCEPTED_SCHEMA and record_id)."""
@@ -226,7 +264,11 @@ class Writing:
 
 
 async def _csv_parts(rows: pl.DataFrame) -> AsyncIterator[bytes]:
-    """Yield the rows as CSV: null is nothing, an empty text is a pair of quotes."""
+    """Yield the rows as CSV: null is nothing, an empty text is a pair of quotes.
+
+    A line of a text that begins with \\. would end the data before PostgreSQL 18: it gets a space.
+    """
+    rows = rows.with_columns(pl.col(pl.String).str.replace_all(_END_OF_DATA, "${1} \\."))
     for part in rows.iter_slices(COPY_ROWS):
         text = await asyncio.to_thread(
             part.write_csv, include_header=False, datetime_format=_INSTANT_FORMAT

@@ -159,7 +159,7 @@ run_events = Table(
     Column("kind", Text, nullable=False),
     Column("detail", JSONB, nullable=False, server_default="{}"),
     CheckConstraint(
-        "kind IN ('queued', 'started', 'resumed', 'finished', 'failed', 'superseded')",
+        "kind IN ('queued', 'started', 'resumed', 'finished', 'failed', 'superseded', 'released')",
         name="kind_known",
     ),
     Index("ix_run_events__run_id", "run_id", "event_id"),

@@ -197,6 +197,25 @@ def plan_reading(
     return Reading(margins.around(wanted), after_seq)
 
 
+def orphaned(
+    *,
+    superseded: Iterable[str],
+    lines: Container[str],
+    referred_to: Container[str],
+    taken: Container[str],
+) -> frozenset[str]:
+    """Return records whose match by another run must end: no statement in force holds them now.
+
+    `superseded`: the records of the superseded statement. `referred_to`: those of them in the
+    statement of another run in force. `taken`: those in an active match of another run.
+    """
+    return frozenset(
+        record
+        for record in superseded
+        if record in taken and record not in lines and record not in referred_to
+    )
+
+
 def select_universe(
     *,
     lines: Sequence[str],
@@ -310,9 +329,10 @@ def _late(
 ) -> frozenset[str]:
     if watermark is None or covered_before is None:
         return frozenset()
-    last = covered_before.last
     return frozenset(
-        key for key, item in items.items() if item.seq > watermark and item.day <= last
+        key
+        for key, item in items.items()
+        if item.seq > watermark and covered_before.first <= item.day <= covered_before.last
     )
 
 

@@ -101,7 +101,7 @@ def no_candidate(policy: Policy) -> str:
     """Say that nothing came near."""
     window = policy.window
     return (
-        "No ledger item has this reference, and none has this currency and amount from"
+        "No free ledger item has this reference, and none has this currency and amount from"
         f" {_count(window.after_days, 'day')} before to {_count(window.before_days, 'day')}"
         " after the record's date"
     )

@@ -36,11 +36,14 @@ class Outcome:
     counts: Counts
 
 
-def match_partition(left: pl.DataFrame, right: pl.DataFrame, policy: Policy) -> Outcome:
+def match_partition(
+    left: pl.DataFrame, right: pl.DataFrame, policy: Policy, gone: pl.DataFrame | None = None
+) -> Outcome:
     """Decide every record of one population against that population's ledger items.
 
-    `left` is RECORD_SCHEMA, `right` ITEM_SCHEMA, ids unique on each side. Deterministic,
-    whatever the order of rows. No record and no item is claimed twice; `score` is 1 for an exact
+    `left` is RECORD_SCHEMA, `right` ITEM_SCHEMA, ids unique on each side. `gone` are items that
+    other runs have matched: never candidates, but they can explain why a record stays alone.
+    Deterministic, whatever the order of rows. No record and no item is claimed twice; `score` is 1 for an exact
     match, the probability for a fuzzy one, and the best candidate's, if any, for the unmatched.
     """
     left = left.select(RECORD_SCHEMA.names()).cast(RECORD_SCHEMA)
@@ -55,7 +58,12 @@ def match_partition(left: pl.DataFrame, right: pl.DataFrame, policy: Policy) -> 
             without(whole.records, exact["id"]), without(whole.items, exact["item_id"])
         )
         fuzzy = FuzzyMatcher(policy).match(open_sides, whole)
-        alike = same_reference(open_sides.records, whole.items, policy, taken=exact["item_id"])
+        items, taken = whole.items, exact["item_id"]
+        if gone is not None and not gone.is_empty():
+            matched_before = canonical(two_sides(left, gone.cast(ITEM_SCHEMA)).items)
+            items = pl.concat([items, matched_before.select(items.columns)])
+            taken = pl.concat([taken, matched_before["id"]])
+        alike = same_reference(open_sides.records, items, policy, taken=taken)
         rows.append(fuzzy_rows(fuzzy, open_sides.records, alike, policy))
         counts = Counts(
             candidates=len(fuzzy.scored.records),

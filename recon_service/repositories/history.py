@@ -41,13 +41,22 @@ SELECT record_id::text, run_id::text FROM recon.active_matches
 WHERE record_id = ANY ($1::uuid[]) AND run_id IS DISTINCT FROM $2
 """
 
-# Matches in force of these ledger items, other than the superseded run's.
+# Records of the superseded statement that another run's match holds.
+_HELD_BY_OTHERS = """
+SELECT DISTINCT record_id::text
+FROM recon.run_records l JOIN recon.active_matches a USING (record_id)
+WHERE l.run_id = $1 AND a.run_id <> $1
+"""
+
+# Matches in force of these ledger items, other than the superseded run's and those that end.
 _TAKEN_ITEMS = """
 SELECT internal_id FROM recon.active_matches
 WHERE population = $1 AND internal_id = ANY ($2::text[]) AND run_id IS DISTINCT FROM $3
+  AND NOT record_id = ANY ($4::uuid[])
 """
 
-# Ledger items of a population that are remembered, and those that the superseded run matched.
+# Ledger items of a population that are remembered, those that the superseded run matched, and
+# those of matches that end because no statement in force holds their record.
 _REMEMBERED_ITEMS = """
 SELECT key, seq, reference, at, recorded_at, amount_minor, scale, currency, text, counterparty
 FROM recon.breaks WHERE side = 'ledger' AND scope = $1
@@ -58,6 +67,12 @@ SELECT l.internal_id, l.internal_seq, l.internal_reference, l.internal_at, l.int
        l.internal_counterparty
 FROM recon.match_log l JOIN recon.runs r USING (run_id)
 WHERE l.run_id = $2 AND l.matched AND r.population = $1
+UNION ALL
+SELECT l.internal_id, l.internal_seq, l.internal_reference, l.internal_at, l.internal_recorded_at,
+       l.internal_amount_minor, l.internal_scale, l.internal_currency, l.internal_text,
+       l.internal_counterparty
+FROM recon.active_matches a JOIN recon.match_log l USING (run_id, record_id)
+WHERE a.population = $1 AND a.record_id = ANY ($3::uuid[])
 """
 
 # The state of these records or items, where they ever had one.
@@ -106,19 +121,33 @@ async def taken_records(
     return {row[0]: row[1] for row in rows}
 
 
+async def held_by_others(connection: asyncpg.Connection, superseded: str | None) -> frozenset[str]:
+    """Return records of the superseded statement that another run's match holds."""
+    if superseded is None:
+        return frozenset()
+    return frozenset(row[0] for row in await connection.fetch(_HELD_BY_OTHERS, UUID(superseded)))
+
+
 async def taken_items(
-    connection: asyncpg.Connection, population: str, items: Sequence[str], superseded: str | None
+    connection: asyncpg.Connection,
+    population: str,
+    items: Sequence[str],
+    superseded: str | None,
+    orphans: Collection[str],
 ) -> frozenset[str]:
-    """Return those of `items` in another run's match."""
-    rows = await connection.fetch(_TAKEN_ITEMS, population, items, _uuid(superseded))
+    """Return those of `items` in another run's match that does not end."""
+    rows = await connection.fetch(_TAKEN_ITEMS, population, items, _uuid(superseded), list(orphans))
     return frozenset(row[0] for row in rows)
 
 
 async def remembered_items(
-    connection: asyncpg.Connection, population: str, superseded: str | None
+    connection: asyncpg.Connection,
+    population: str,
+    superseded: str | None,
+    orphans: Collection[str],
 ) -> pl.DataFrame:
-    """Return remembered ledger items (ITEM_COLUMNS) and those that `superseded` matched."""
-    rows = await connection.fetch(_REMEMBERED_ITEMS, population, _uuid(superseded))
+    """Return remembered ledger items (ITEM_COLUMNS) and those whose matches end with this run."""
+    rows = await connection.fetch(_REMEMBERED_ITEMS, population, _uuid(superseded), list(orphans))
     found = pl.DataFrame(
         [tuple(row) for row in rows],
         schema=ITEM_COLUMNS,

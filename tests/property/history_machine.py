@@ -99,6 +99,8 @@ class Model:
             return None
         last = self._in_force(source, day)
         others = [run for run in self.current if run is not last]
+        if last is not None:
+            self._end_matches_of_lines_gone(source, lines, others)
         held = {(r.source, line): r for r in others for line in r.matches}
         own_open = {
             line
@@ -130,6 +132,15 @@ class Model:
         return Report(
             self.attempts[source, day], dispositions, {c: outcome[c] for c in carried}, True
         )
+
+    def _end_matches_of_lines_gone(
+        self, source: str, lines: Sequence[Line], others: Sequence[ModelRun]
+    ) -> None:
+        """A match whose line stands in no statement any more proves nothing: it ends."""
+        own = [run for run in others if run.source == source]
+        kept = {*lines, *(line for run in own for line in run.records)}
+        for run in own:
+            run.matches = {line: n for line, n in run.matches.items() if line in kept}
 
     def refuses(self, source: str, day: date) -> bool:
         """Tell whether a later day counts lines as reconciled by the date's attempt in force."""
@@ -271,4 +282,6 @@ class HistoryMachine(RuleBasedStateMachine):
         assert shown == self.model.view()
         assert len(set(shown.matches.values())) == len(shown.matches)
         assert not set(shown.matches) & set(shown.open_records)
+        held = {(run.source, line) for run in self.model.current for line in run.records}
+        assert set(shown.matches) <= held, "a match rests on a line that no statement holds"
         assert not set(shown.matches.values()) & set(shown.items)

@@ -64,16 +64,28 @@ class MemorySystem:
             if history.first_dependent(last.facts, held_by_last):
                 return None
         others = [run for run in current if run is not last]
+        record_ids = [_record_id(source, line) for line in lines]
+        in_statements = {r for run in others if run.facts.source == source for r in run.records}
+        orphans = history.orphaned(
+            superseded=last.records if last else (),
+            lines=record_ids,
+            referred_to=in_statements,
+            taken={r for run in others for r in run.matches},
+        )
+        ended = {item for run in others for r, item in run.matches.items() if r in orphans}
+        for run in others:
+            run.matches = {r: item for r, item in run.matches.items() if r not in orphans}
         known_records, known_items = self._live(Side.EXTERNAL), self._live(Side.LEDGER)
         if last is not None:
             known_records += last.matches
             known_items += last.matches.values()
+        known_records += orphans
+        known_items += ended
         remembered = [record for record in known_records if record.split()[0] == source]
-        record_ids = [_record_id(source, line) for line in lines]
         universe = history.select_universe(
             lines=record_ids,
             remembered=sorted(remembered, key=_order),
-            referred_to={r for run in others if run.facts.source == source for r in run.records},
+            referred_to=in_statements,
             taken={r: run.facts.run_id for run in others for r in run.matches},
         )
         line_days = _days_of(self.payments[line.number].record_day for line in lines)

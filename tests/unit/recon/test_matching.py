@@ -172,7 +172,7 @@ def test_a_stronger_rival_takes_the_item() -> None:
         (an_item("i", "T", days=3), "out_of_window", "3 days before the ledger, 2 days outside"),
         (an_item("i", "T", currency="USD"), "other_currency", "in USD, not EUR"),
         (an_item("i", "T", amount_minor=-10_000), "reversed_sign", "opposite sign"),
-        (an_item("i", "X", amount_minor=5), "missing_in_ledger", "No ledger item"),
+        (an_item("i", "X", amount_minor=5), "missing_in_ledger", "No free ledger item"),
     ],
 )
 def test_an_unmatched_record_names_the_gate_that_failed(
