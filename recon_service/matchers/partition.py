@@ -43,8 +43,9 @@ def match_partition(
 
     `left` is RECORD_SCHEMA, `right` ITEM_SCHEMA, ids unique on each side. `gone` are items that
     other runs have matched: never candidates, but they can explain why a record stays alone.
-    Deterministic, whatever the order of rows. No record and no item is claimed twice; `score` is 1 for an exact
-    match, the probability for a fuzzy one, and the best candidate's, if any, for the unmatched.
+    Deterministic, whatever the order of rows. No record and no item is claimed twice; `score` is
+    1 for an exact match, the probability for a fuzzy one, and the best candidate's, if any, for
+    the unmatched.
     """
     left = left.select(RECORD_SCHEMA.names()).cast(RECORD_SCHEMA)
     right = right.select(ITEM_SCHEMA.names()).cast(ITEM_SCHEMA)

@@ -177,3 +177,15 @@ async def test_a_ledger_that_went_back_is_not_trusted(books: Books) -> None:
         await connection.close()
     failed = await books.run(name, july(14), expect="failed")
     assert failed["error"]["code"] == "ledger-went-back"
+
+
+async def test_an_item_that_another_day_took_is_named_where_a_line_stays_alone(
+    books: Books,
+) -> None:
+    taken = await books.post("TXN-1", "10.00")
+    await books.run(books.statement("a.csv", line("TXN-1", "10.00")))
+    later = july(14)
+    await books.run(books.statement("b.csv", line("TXN-1", "10.00", later)), later)
+    (row,) = await books.logs(later)
+    assert (row["decision"], row["cause"]) == ("unmatched", "duplicate")
+    assert taken["transaction_id"] in row["reason"]

@@ -69,6 +69,29 @@ async def test_a_source_with_an_account_compares_with_its_signed_events(books: B
     assert (await books.logs())[0]["cause"] == "reversed_sign"
 
 
+async def test_an_account_that_a_source_moved_away_from_keeps_its_open_items(books: Books) -> None:
+    posted = await books.post("TXN-1", "10.00")
+    debited, credited = books.accounts
+    await books.recon.patch(PATH, json={"ledger_account_id": credited})
+    name = books.statement("in.csv", line("TXN-1", "10.00"))
+    await books.run(name)
+    await books.recon.patch(PATH, json={"ledger_account_id": debited})
+    await books.run(name)
+    breaks = (await books.recon.get("/recon/breaks?side=ledger")).json()["breaks"]
+    (left,) = [one for one in breaks if one["population"] == credited]
+    assert (left["status"], left["amount"]) == ("open", "10.00")
+    assert left["key"].startswith(posted["transaction_id"])
+
+
+async def test_a_line_that_says_end_of_data_is_a_text_like_any_other(books: Books) -> None:
+    await books.post("TXN-1", "10.00", description="first\n\\.\nlast")
+    await books.run(books.statement("in.csv", line("TXN-1", "10.00")))
+    (row,) = await books.logs()
+    assert row["matched"]
+    assert row["internal_text"].startswith("first")
+    assert row["internal_text"].endswith("last")
+
+
 async def test_an_unknown_account_is_a_failed_run_with_a_sentence(books: Books) -> None:
     nobody = "01890000-0000-7000-8000-000000000000"
     await books.recon.patch(PATH, json={"ledger_account_id": nobody})
