@@ -11,6 +11,7 @@ import asyncpg
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
 from recon_service.dependencies import Resources
 from recon_service.domain.config import SourceConfig
@@ -21,12 +22,16 @@ from recon_service.repositories.sources import Source, lock_source, nightly_sour
 from shared.errors import AppError
 
 MISFIRE_SECONDS_MAX = 3_600
+CATCH_UP_EVERY = timedelta(hours=1)
 log = structlog.get_logger()
 
-# Which of these dates have no run of any kind.
+# Which of these dates nobody has begun: no run in force, none under way, no night that failed.
 _WITHOUT_RUN = """
 SELECT d FROM unnest($2::date[]) AS d
-WHERE NOT EXISTS (SELECT FROM recon.runs WHERE source = $1 AND business_date = d) ORDER BY d
+WHERE NOT EXISTS (SELECT FROM recon.runs
+                  WHERE source = $1 AND business_date = d
+                    AND (status <> 'failed' OR trigger = 'nightly'))
+ORDER BY d
 """
 
 
@@ -71,11 +76,12 @@ def statement_of(config: SourceConfig, day: date) -> Input | None:
 
 
 class Scheduler:
-    """Queues the run of every nightly source once a night, and missed nights at start."""
+    """Queues the run of every nightly source once a night; looks for missed nights every hour."""
 
-    def __init__(self, held: Resources) -> None:
+    def __init__(self, held: Resources, *, catch_up_every: timedelta = CATCH_UP_EVERY) -> None:
         settings = held.settings
         self._held = held
+        self._catch_up_every = catch_up_every
         self._night = Night(
             settings.nightly_hour, settings.nightly_minute, ZoneInfo(settings.nightly_timezone)
         )
@@ -93,6 +99,14 @@ class Scheduler:
             max_instances=1,
             coalesce=True,
             misfire_grace_time=MISFIRE_SECONDS_MAX,
+        )
+        # A night whose trigger failed, or that this process slept through, is begun here.
+        self._scheduler.add_job(
+            self.catch_up,
+            IntervalTrigger(seconds=self._catch_up_every.total_seconds()),
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,
         )
         self._scheduler.start()
 
@@ -112,11 +126,11 @@ class Scheduler:
         return made
 
     async def catch_up(self) -> list[str]:
-        """Queue the nights that nobody began: no copy of the service was running."""
+        """Queue the nights that nobody began: no copy was running, or the database was away."""
         now, settings = self._held.clock(), self._held.settings
         async with plain(self._held.database) as connection:
             wanted = [
-                (source, await self._without_run(connection, source, now))
+                (source, await self._missed(connection, source, now))
                 for source in await nightly_sources(connection)
             ]
         made = []
@@ -126,7 +140,7 @@ class Scheduler:
             log.info("nights_caught_up", runs=made, days_max=settings.catch_up_days_max)
         return made
 
-    async def _without_run(
+    async def _missed(
         self, connection: asyncpg.Connection, source: Source, now: datetime
     ) -> list[date]:
         assert source.nightly_since is not None, "only nightly sources are asked for"
@@ -137,8 +151,7 @@ class Scheduler:
             source_zone=source.config.zone,
             days_max=self._held.settings.catch_up_days_max,
         )
-        rows = await connection.fetch(_WITHOUT_RUN, source.name, days)
-        return [row[0] for row in rows]
+        return await _without_run(connection, source.name, days)
 
     async def _queue(self, source: Source, days: list[date]) -> list[str]:
         made = []
@@ -159,6 +172,8 @@ class Scheduler:
             source = await lock_source(connection, name)
             if source is None or (statement := statement_of(source.config, day)) is None:
                 return None
+            if not await _without_run(connection, name, [day]):
+                return None
             requested = await runs.request_run(
                 connection,
                 source=source,
@@ -169,3 +184,8 @@ class Scheduler:
                 queue_max=self._held.settings.queue_max,
             )
             return None if requested is None else requested[0]
+
+
+async def _without_run(connection: asyncpg.Connection, source: str, days: list[date]) -> list[date]:
+    rows = await connection.fetch(_WITHOUT_RUN, source, days)
+    return [row[0] for row in rows]

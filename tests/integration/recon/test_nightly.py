@@ -1,7 +1,8 @@
 """Nightly runs: once a night however many copies run, and missed nights are caught up at start."""
 
 import asyncio
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,7 @@ import pytest
 from recon_service.main import create_app
 from recon_service.scheduler import Night, Scheduler, business_date, nights_missed
 from tests.conftest import Serve
-from tests.integration.recon.books import at_noon, recon_settings
+from tests.integration.recon.books import Books, at_noon, july, line, recon_settings
 from tests.postgres import TestDatabases
 
 HALF_PAST_TWO = Night(2, 30, ZoneInfo("UTC"))
@@ -85,6 +86,45 @@ async def test_nights_before_the_source_was_nightly_are_not_made_up(
     at = datetime(2025, 7, 10, 8, 0, tzinfo=UTC)
     await serve(create_app(settings, clock=lambda: at, ledger=ledger._transport))
     assert await nightly_dates(databases) == [date(2025, 7, 9)]
+
+
+async def test_a_night_that_was_missed_is_begun_while_the_service_runs(
+    databases: TestDatabases, serve: Serve, ledger: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    settings = recon_settings(databases, tmp_path)
+    await set_nightly_since(databases, datetime(2025, 7, 9, tzinfo=UTC))
+    now = datetime(2025, 7, 9, 2, 0, tzinfo=UTC)
+    app = create_app(settings, clock=lambda: now, ledger=ledger._transport)
+    await serve(app)
+    scheduler = Scheduler(app.state.resources, catch_up_every=timedelta(milliseconds=50))
+    await scheduler.start()
+    try:
+        assert await nightly_dates(databases) == []
+        now = datetime(2025, 7, 10, 8, 0, tzinfo=UTC)
+        async with asyncio.timeout(30):
+            while len(await nightly_dates(databases)) < 2:
+                pass
+    finally:
+        scheduler.stop()
+    assert await nightly_dates(databases) == [date(2025, 7, 8), date(2025, 7, 9)]
+
+
+async def test_the_night_leaves_a_run_by_hand_alone_unless_it_failed(books: Books) -> None:
+    await set_nightly_since(books.databases, datetime(2025, 7, 1, tzinfo=UTC))
+    resources = books.app.state.resources
+    name = books.statement("bank_dump.csv", line("TXN-1", "10.00"))
+    await books.run(name)
+    await books.run(books.statement("wrong.csv", "x", header="not"), july(14), expect="failed")
+    asked = await books.ask(name, july(15))
+    made = []
+    for day in (13, 14, 15, 14):
+        at = datetime(2025, 7, day + 1, 2, 30, tzinfo=UTC)
+        made.append(await Scheduler(replace(resources, clock=lambda at=at: at)).begin_night())
+    assert [len(one) for one in made] == [0, 1, 0, 0]
+    assert await nightly_dates(books.databases) == [july(14)]
+    for run_id in (asked.json()["run_id"], *made[1]):
+        await books.wait(run_id, expect=None)
+    assert (await books.summary())["attempt"] == 1
 
 
 @pytest.mark.parametrize(
