@@ -66,15 +66,7 @@ class MemorySystem:
         others = [run for run in current if run is not last]
         record_ids = [_record_id(source, line) for line in lines]
         in_statements = {r for run in others if run.facts.source == source for r in run.records}
-        orphans = history.orphaned(
-            superseded=last.records if last else (),
-            lines=record_ids,
-            referred_to=in_statements,
-            taken={r for run in others for r in run.matches},
-        )
-        ended = {item for run in others for r, item in run.matches.items() if r in orphans}
-        for run in others:
-            run.matches = {r: item for r, item in run.matches.items() if r not in orphans}
+        orphans, ended = _end_orphans(last, others, record_ids, in_statements)
         known_records, known_items = self._live(Side.EXTERNAL), self._live(Side.LEDGER)
         if last is not None:
             known_records += last.matches
@@ -162,6 +154,22 @@ class MemorySystem:
             if in_days or new or str(payment.number) in known:
                 read[str(payment.number)] = history.Item(payment.event_day, seq)
         return read
+
+
+def _end_orphans(
+    last: StoredRun | None, others: list[StoredRun], lines: list[str], in_statements: set[str]
+) -> tuple[frozenset[str], set[str]]:
+    """End the matches of records that no statement holds any more; return both sides of them."""
+    orphans = history.orphaned(
+        superseded=last.records if last else (),
+        lines=lines,
+        referred_to=in_statements,
+        taken={r for run in others for r in run.matches},
+    )
+    ended = {item for run in others for r, item in run.matches.items() if r in orphans}
+    for run in others:
+        run.matches = {r: item for r, item in run.matches.items() if r not in orphans}
+    return orphans, ended
 
 
 def _equation_holds(settled: history.Settlement, lines: int, rejected: int, items: int) -> bool:
