@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from recon_service.domain.errors import LaterRunDepends
 from recon_service.domain.run import Claim
 from recon_service.domain.summary import Summary
-from recon_service.engine import EquationBroken, ReconEngine
+from recon_service.engine import EquationBroken, Progress, ReconEngine
 from recon_service.match_log import LeaseLost
 from recon_service.readers.errors import SourceUnreadable
 from recon_service.readers.ledger_reader import LedgerUnreadable
@@ -51,7 +51,7 @@ async def execute(
         async with plain(engine.database) as connection:
             await runs.show_progress(connection, held, phase, counts)
 
-    working = asyncio.create_task(engine.run(held, show), name=f"run {held.run.run_id}")
+    working = asyncio.create_task(_run(engine, held, show), name=f"run {held.run.run_id}")
     beating = asyncio.create_task(
         _keep_leases(engine.database, held, lease_seconds), name=f"heartbeat {held.run.run_id}"
     )
@@ -73,6 +73,15 @@ async def execute(
             for task in (working, beating):
                 task.cancel()
             await asyncio.gather(working, beating, return_exceptions=True)
+
+
+async def _run(engine: ReconEngine, held: Claim, show: Progress) -> Summary:
+    """Run; once more where a worker died, which another run's work may have brought down."""
+    try:
+        return await engine.run(held, show)
+    except BrokenProcessPool:
+        log.warning("worker_died")
+        return await engine.run(held, show)
 
 
 async def _lost(

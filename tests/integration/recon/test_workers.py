@@ -1,14 +1,25 @@
 """Worker processes: none outlives its parent, and one that dies costs no run."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from typing import TypeVar
 
+from recon_service.domain.summary import Summary
+from recon_service.engine import ReconEngine
+from recon_service.runner import execute
+from recon_service.workers import Workers
+from tests.integration.recon.books import Books
+from tests.integration.recon.test_leases import claimed
 from tests.live import ROOT
 
 END_SECONDS_MAX = 20
+_Result = TypeVar("_Result")
 PARENT = """
 import asyncio, os
 from recon_service.workers import Workers
@@ -34,3 +45,30 @@ def test_a_worker_ends_when_its_parent_is_killed() -> None:
         finally:
             with suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
+
+
+class DiesOnce:
+    """Workers of which the first dies at its work."""
+
+    def __init__(self) -> None:
+        self.deaths = 0
+
+    async def __call__(self, work: Callable[..., _Result], *arguments: object) -> _Result:
+        """Return what `work` returns, but not the first time."""
+        if self.deaths == 0:
+            self.deaths += 1
+            workers = Workers(1)
+            try:
+                await workers(os._exit, 1)
+            finally:
+                workers.close()
+        return await asyncio.to_thread(work, *arguments)
+
+
+async def test_a_worker_that_dies_costs_no_run(books: Books) -> None:
+    held = await claimed(books)
+    engine: ReconEngine = books.app.state.resources.engine
+    offload = DiesOnce()
+    outcome = await execute(replace(engine, offload=offload), held, lease_seconds=60)
+    assert isinstance(outcome, Summary)
+    assert (outcome.document["exact"], offload.deaths) == (1, 1)
