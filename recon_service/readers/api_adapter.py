@@ -64,7 +64,10 @@ class APIAdapter:
         seen: set[str] = set()
         next_url: str | None = url
         async with httpx.AsyncClient(
-            transport=self.transport, follow_redirects=False, headers={"Accept": _ACCEPT}
+            transport=self.transport,
+            follow_redirects=False,
+            headers={"Accept": _ACCEPT},
+            trust_env=False,
         ) as client:
             while next_url is not None:
                 if next_url in seen:
@@ -158,7 +161,12 @@ class _Pages:
 
     def _add_record(self, record: object) -> None:
         line_no = len(self.records) + len(self.rejected) + 1
-        raw = json.dumps(record, ensure_ascii=True)[:_RAW_CHARS_MAX].replace("\0", "\ufffd")
+        try:
+            raw = json.dumps(record, ensure_ascii=True)[:_RAW_CHARS_MAX].replace("\0", "\ufffd")
+        except RecursionError as error:
+            raise SourceUnreadable(
+                "api-answer", f"Record {line_no} of the API's answer is nested too deeply."
+            ) from error
         place = {"line_no": line_no, "offset": line_no - 1, "raw": raw}
         values: dict[str, str | None] = dict.fromkeys(RAW_FIELDS)
         reason = None if isinstance(record, dict) else "the record is not an object"

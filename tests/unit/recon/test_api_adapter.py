@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import Any
 
 import httpx
@@ -122,6 +124,22 @@ async def test_a_redirect_is_an_answer_we_do_not_want() -> None:
 )
 async def test_an_answer_that_is_not_a_list_of_records_is_refused(answer: httpx.Response) -> None:
     assert await refusal(lambda _: answer) == "api-answer"
+
+
+def _answer_with(body: bytes, _: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, content=body)
+
+
+async def test_a_record_that_can_be_read_but_not_written_again_is_refused() -> None:
+    limit = sys.getrecursionlimit()
+    codes = set()
+    for depth in range(limit - 200, limit, 2):
+        body = b'{"data": [' + b"[" * depth + b"]" * depth + b"]}"
+        try:
+            await read(partial(_answer_with, body))
+        except SourceUnreadable as error:
+            codes.add(error.code)
+    assert codes == {"api-answer"}
 
 
 async def test_a_circle_of_pages_ends() -> None:
