@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 import sys
-from datetime import date, datetime
+from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -24,22 +24,12 @@ import httpx
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from recon_service.dependencies import open_engine
-from recon_service.domain.errors import UnknownSource
-from recon_service.domain.run import Claim, Input, InputKind
-from recon_service.domain.summary import Summary
-from recon_service.engine import PHASES, ReconEngine
+from recon_service.by_hand import Interrupted, reconcile
 from recon_service.readers.errors import SourceUnreadable
-from recon_service.readers.files import checked_file, resolve_in_inbox
-from recon_service.repositories import runs
-from recon_service.repositories.atomic import atomic, plain
-from recon_service.repositories.sources import Source, lock_source
-from recon_service.runner import Failed, execute
-from recon_service.settings import ReconSettings
+from recon_service.runner import Failed
 from shared.errors import AppError
 from shared.logging import configure_logging
 from shared.settings import MissingSetting
@@ -47,7 +37,14 @@ from shared.stack_files import read_environment, stack_files
 
 RECON_URL_DEFAULT = "http://127.0.0.1:8001"
 ANSWER_SECONDS_MAX = 30
-CLAIM_POLL_SECONDS = 0.5
+# An open connection went away; what never opened says so in other words.
+LOST_CONNECTION = (
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    ConnectionResetError,
+    BrokenPipeError,
+)
 # A run that ended with one of these could not have ended otherwise: the caller must change it.
 USAGE_CODES = frozenset(
     {
@@ -72,10 +69,6 @@ class Exit(IntEnum):
     BREAKS = 1
     USAGE = 2
     INFRASTRUCTURE = 3
-
-
-class Interrupted(Exception):
-    """The person at the terminal has had enough."""
 
 
 def _use_data_dir(value: Path | None) -> Path | None:
@@ -117,14 +110,14 @@ def run_recon(
     """Reconcile a statement with the ledger, here and now, and print the result."""
     configure_logging("recon", "ERROR")
     try:
-        outcome = asyncio.run(_reconcile(source, day.date(), file_path, quiet=as_json))
+        outcome = asyncio.run(reconcile(source, day.date(), file_path, quiet=as_json))
     except (MissingSetting, SourceUnreadable, AppError) as error:
         usage = not isinstance(error, MissingSetting)
         _fail(_sentence(error), Exit.USAGE if usage else Exit.INFRASTRUCTURE)
     except ValidationError as error:
         _fail(f"A setting is not valid: {error.errors()[0]['msg']}.", Exit.USAGE)
     except (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        _fail(f"The database does not answer: {str(error).splitlines()[0] or type(error)}.")
+        _fail(_database_sentence(error))
     except (KeyboardInterrupt, Interrupted):
         _fail("Interrupted: nothing was written.")
     if isinstance(outcome, Failed):
@@ -132,18 +125,11 @@ def run_recon(
         _fail(f"The run failed: {outcome.detail}", code)
     if outcome is None:
         _fail("Another process has taken the run over; see `status`.")
-    claimed, summary = outcome
-    head = {
-        "run_id": claimed.run.run_id,
-        "source": claimed.run.source,
-        "date": claimed.run.business_date.isoformat(),
-        "attempt": claimed.run.attempt,
-    }
     if as_json:
-        typer.echo(json.dumps(head | summary.document))
+        typer.echo(json.dumps(outcome))
     else:
-        _show_summary(head | summary.document)
-    raise typer.Exit(Exit.BREAKS if _has_breaks(summary.document) else Exit.CLEAN)
+        _show_summary(outcome)
+    raise typer.Exit(Exit.BREAKS if _has_breaks(outcome) else Exit.CLEAN)
 
 
 @app.command()
@@ -212,97 +198,6 @@ def sources(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     rows = found if as_json else [one | one["config"] for one in found]
     _show(
         rows, ("name", "version", "kind", "path", "url", "time_zone", "nightly"), "Sources", as_json
-    )
-
-
-async def _reconcile(
-    name: str, day: date, file_path: Path | None, *, quiet: bool
-) -> tuple[Claim, Summary] | Failed | None:
-    settings = ReconSettings.load()
-    async with open_engine(settings, workers=0) as engine:
-        run_id = await _request(engine, settings, name, day, file_path)
-        with _progress(quiet=quiet) as progress:
-            bar = progress.add_task("waiting", total=len(PHASES))
-            try:
-                held = await _claim(engine, settings, run_id)
-                outcome = await execute(
-                    engine,
-                    held,
-                    lease_seconds=settings.lease_seconds,
-                    watch=lambda phase, _counts: progress.update(
-                        bar, description=phase, completed=PHASES.index(phase)
-                    ),
-                )
-            except asyncio.CancelledError:
-                await _give_up(engine, run_id)
-                raise Interrupted from None
-            progress.update(bar, description="done", completed=len(PHASES))
-        return (held, outcome) if isinstance(outcome, Summary) else outcome
-
-
-async def _request(
-    engine: ReconEngine, settings: ReconSettings, name: str, day: date, file_path: Path | None
-) -> str:
-    """Queue the run, reserved for this process. Raises AppError, SourceUnreadable."""
-    async with atomic(engine.database) as connection:
-        source = await lock_source(connection, name)
-        if source is None:
-            raise UnknownSource(f"there is no source {name}")
-        today = engine.clock().astimezone(source.config.zone).date()
-        if day > today:
-            raise typer.BadParameter(f"{day} has not begun yet in {source.config.time_zone}")
-        requested = await runs.request_run(
-            connection,
-            source=source,
-            business_date=day,
-            trigger="manual",
-            statement=await asyncio.to_thread(_statement, source, day, file_path, settings),
-            request_id=None,
-            queue_max=settings.queue_max,
-            reserve_seconds=settings.lease_seconds,
-        )
-        assert requested is not None, "only a nightly run can be there already"
-        return requested[0]
-
-
-def _statement(source: Source, day: date, file_path: Path | None, settings: ReconSettings) -> Input:
-    if file_path is not None:
-        if source.config.kind == "api":
-            raise typer.BadParameter(f"{source.name} reads from its URL, not from files")
-        return Input(InputKind.PATH, str(checked_file(file_path.expanduser().absolute())))
-    if source.config.kind == "api":
-        return Input(InputKind.API, source.config.url_for(day) or "")
-    path = source.config.path_for(day)
-    if path is None:
-        raise typer.BadParameter(f"{source.name} names no path: give --file_path")
-    resolve_in_inbox(settings.inbox, path)
-    return Input(InputKind.INBOX, path)
-
-
-async def _claim(engine: ReconEngine, settings: ReconSettings, run_id: str) -> Claim:
-    """Wait until no other run of the source or its population is under way, then take ours."""
-    while True:
-        async with atomic(engine.database) as connection:
-            held = await runs.claim(connection, lease_seconds=settings.lease_seconds, run_id=run_id)
-            if held is not None:
-                return held
-            await runs.renew_reservation(connection, run_id, settings.lease_seconds)
-        await asyncio.sleep(CLAIM_POLL_SECONDS)
-
-
-async def _give_up(engine: ReconEngine, run_id: str) -> None:
-    async with plain(engine.database) as connection:
-        await runs.cancel(connection, run_id)
-
-
-def _progress(*, quiet: bool) -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        disable=quiet,
     )
 
 
@@ -377,6 +272,14 @@ def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], title: str, as_j
     for row in rows:
         table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
     Console().print(table)
+
+
+def _database_sentence(error: Exception) -> str:
+    detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+    lost = isinstance(error, LOST_CONNECTION) or "connection is closed" in detail
+    lost = lost or (isinstance(error, DBAPIError) and error.connection_invalidated)
+    what = "The connection to the database was lost" if lost else "The database does not answer"
+    return f"{what}: {detail.rstrip('.')}."
 
 
 def _sentence(error: Exception) -> str:

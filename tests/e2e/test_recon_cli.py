@@ -1,21 +1,28 @@
 """The reconciliation command line as a process: results, exit codes, and a kill in the middle."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
 from recon_service.cli import app
+from recon_service.dependencies import open_engine
+from recon_service.repositories import runs
+from recon_service.runner import execute
+from recon_service.settings import ReconSettings
 from tests.live import ROOT, live_service
 from tests.postgres import TestDatabases
 
@@ -135,6 +142,75 @@ def test_a_dead_ledger_or_database_is_a_sentence(terminal: Terminal) -> None:
     assert "database does not answer" in done.stderr
     done = nowhere.recon("status", "--date", "2025-07-13")
     assert done.exit_code == INFRASTRUCTURE
+
+
+@asynccontextmanager
+async def waiting_command(
+    terminal: Terminal, databases: TestDatabases
+) -> AsyncIterator[tuple[asyncpg.Connection, str, asyncio.Task[Result]]]:
+    """Yield a connection, a run whose leases somebody else holds, and the command that waits."""
+    path = terminal.statement("clean.csv", line("TXN-1"))
+    connection = await asyncpg.connect(databases.admin_url)
+    try:
+        await connection.execute(
+            "INSERT INTO recon.leases (name, run_id, token, until)"
+            " VALUES ('source:bank_csv', gen_random_uuid(), 7, now() + interval '1 hour')"
+        )
+        command = asyncio.create_task(asyncio.to_thread(terminal.recon, *RUN, "--file_path", path))
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while not (run_id := await connection.fetchval("SELECT run_id FROM recon.runs")):
+                assert not command.done()
+        yield connection, str(run_id), command
+    finally:
+        await connection.close()
+
+
+async def test_a_run_that_another_process_has_done_is_ours(
+    terminal: Terminal, databases: TestDatabases
+) -> None:
+    post(terminal, "TXN-1")
+    settings = ReconSettings(
+        database_url=databases.recon_url, ledger_url=terminal.environment["RECON_LEDGER_URL"]
+    )
+    async with (
+        waiting_command(terminal, databases) as (connection, run_id, command),
+        open_engine(settings, workers=0) as engine,
+    ):
+        async with connection.transaction():
+            await connection.execute("UPDATE recon.leases SET until = '-infinity'")
+            held = await runs.claim(connection, lease_seconds=60, run_id=run_id)
+        assert held is not None
+        await execute(engine, held, lease_seconds=60)
+        done = await command
+    assert done.exit_code == CLEAN, done.stderr
+    assert "Matched exactly" in done.stdout
+
+
+async def test_a_run_that_was_ended_elsewhere_is_not_shown_as_done(
+    terminal: Terminal, databases: TestDatabases
+) -> None:
+    async with waiting_command(terminal, databases) as (connection, run_id, command):
+        await runs.cancel(connection, run_id)
+        done = await command
+    assert done.exit_code == INFRASTRUCTURE
+    assert "The run failed: Whoever asked for the run ended it." in done.stderr
+    assert "done" not in done.stderr
+
+
+async def test_a_lost_connection_is_told_from_a_silent_database(
+    terminal: Terminal, databases: TestDatabases
+) -> None:
+    async with waiting_command(terminal, databases) as (connection, _, command):
+        async with connection.transaction(), asyncio.timeout(WAIT_SECONDS_MAX):
+            await connection.execute("SELECT FROM recon.runs FOR UPDATE")
+            while not await connection.fetchval(
+                "SELECT bool_or(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+            ):
+                assert not command.done()
+        done = await command
+    assert done.exit_code == INFRASTRUCTURE
+    assert "The connection to the database was lost" in done.stderr
 
 
 def test_a_killed_run_is_finished_once_by_the_service(terminal: Terminal) -> None:
