@@ -74,9 +74,10 @@ class SlowToReturn(ReconEngine):
 
     async def run(self, held: Claim, progress: Progress) -> Summary:
         """Run, and return once the heartbeat is over."""
-        summary = await super().run(held, progress)
         name = f"heartbeat {held.run.run_id}"
-        await asyncio.wait([task for task in asyncio.all_tasks() if task.get_name() == name])
+        [heartbeat] = [task for task in asyncio.all_tasks() if task.get_name() == name]
+        summary = await super().run(held, progress)
+        await asyncio.wait([heartbeat])
         return summary
 
 
