@@ -271,7 +271,8 @@ def _create_runs() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("detail", postgresql.JSONB(), server_default="{}", nullable=False),
         sa.CheckConstraint(
-            "kind IN ('queued', 'started', 'resumed', 'finished', 'failed', 'superseded', 'released')",
+            "kind IN ('queued', 'started', 'resumed', 'finished', 'failed', 'superseded', "
+            "'released')",
             name=op.f("ck_run_events__kind_known"),
         ),
         sa.PrimaryKeyConstraint("event_id", name=op.f("pk_run_events")),
