@@ -13,7 +13,7 @@ from tests.integration.ledger.calls import balance, open_account, transfer
 from tests.live import free_port, live_service
 from tests.postgres import TestDatabases
 
-KILLS = 3
+KILLS = 2
 CLIENTS = 8
 ANSWERS_BEFORE_KILL = 60
 
