@@ -235,4 +235,4 @@ class PureHistory(HistoryMachine):
 
 
 TestPureHistory = PureHistory.TestCase
-TestPureHistory.settings = settings(max_examples=300, stateful_step_count=25, deadline=None)
+TestPureHistory.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
