@@ -156,8 +156,10 @@ class _SlashMiddleware:
             path = scope["path"]
             if path + "/" in self._collections:
                 scope["path"] = path + "/"
-            elif path.endswith("/") and path not in self._collections and len(path) > 1:
-                scope["path"] = path[:-1]
+            elif path.endswith("/") and path not in self._collections:
+                shorter = path[:-1]
+                if shorter and not shorter.endswith("/"):  # an empty last part names nothing
+                    scope["path"] = shorter
         await self._app(scope, receive, send)
 
 

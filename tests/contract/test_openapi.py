@@ -12,6 +12,7 @@ from tests.postgres import TestDatabases
 
 EXAMPLES_PER_OPERATION = 10
 CASES_MIN = 300
+SEED = 20250713  # the same requests every time; other seeds by hand: `st run URL/openapi.json`
 
 
 @pytest.mark.parametrize("service", ["ledger", "recon"])
@@ -34,6 +35,7 @@ def test_generated_requests_find_no_broken_promise(
                 "--continue-on-failure",
                 "--suppress-health-check=all",
                 f"--max-examples={EXAMPLES_PER_OPERATION}",
+                f"--seed={SEED}",
                 "--generation-database=none",
                 "--no-color",
             ],

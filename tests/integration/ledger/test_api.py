@@ -283,6 +283,8 @@ async def test_an_amount_that_is_not_a_short_text_is_refused(ledger: httpx.Async
 async def test_transport_errors_are_problems_too(ledger: httpx.AsyncClient) -> None:
     cases = [
         (await ledger.get("/nowhere"), 404, "not_found"),
+        (await ledger.get("/ledger/account//"), 404, "not_found"),
+        (await ledger.get("/ledger/account/%2F"), 404, "not_found"),
         (await ledger.delete("/ledger/events/"), 405, "method_not_allowed"),
         (await ledger.post("/ledger/account/", content=b"a=b"), 415, "unsupported_media_type"),
         (
