@@ -40,7 +40,7 @@ sync_with() {
         choose=(--python "$(find_python || echo 3.11)")
     fi
     env -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT="$ROOT/.venv" \
-        "$uv" sync --quiet --project "$ROOT" --locked --extra embedded \
+        "$uv" sync --quiet --project "$ROOT" --locked --extra embedded --compile-bytecode \
         ${choose[@]+"${choose[@]}"} "$@" >&2
 }
 
