@@ -42,8 +42,11 @@ async def test_a_late_holder_neither_extends_nor_releases_its_successors_leases(
     stale = await claimed(books)
     async with plain(books.app.state.resources.database) as connection:
         assert await runs.renew(connection, stale, 60)
-        await connection.execute("UPDATE recon.leases SET until = now()")
-        successor = await claim(books, stale.run.run_id)
+        async with atomic(books.app.state.resources.database) as claiming:
+            # in one step, or the service itself takes the run over in between
+            await claiming.execute("UPDATE recon.leases SET until = now()")
+            successor = await runs.claim(claiming, lease_seconds=60, run_id=stale.run.run_id)
+        assert successor is not None
         assert not await runs.renew(connection, stale, 3_600)
         await runs.release(connection, stale)
         assert await alive(connection) == 2
