@@ -1,18 +1,71 @@
 """The event store: the only writer of the log, and the keeper of a ledger's head row.
 
-Every method runs on the committer's own connection, inside the transaction that the command
-processor opened. One call is one statement, however many rows it writes.
+Every method runs on the committer's own connection. A batch is written by one statement that first
+compares the head with the one on which the batch was decided and sets it behind the batch; where
+the head has moved meanwhile, nothing is written. Thousands of rows go by COPY instead, in a
+transaction that begins with the same comparison.
 """
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from ledger_service.domain.model import Account, AccountType, Entry, Event
+from ledger_service.domain.batch import Decided, Declined, Kept, Posted
+from ledger_service.domain.commands import Key
+from ledger_service.domain.model import Account, AccountType, Direction, Entry, EntryKind, Event
+from ledger_service.domain.payloads import body_of, payload_text
+from ledger_service.domain.refusals import Refusal, Refused
+from ledger_service.projections.engine import ACCOUNTS, BALANCES, ProjectionEngine
+from shared.bulk import Bulk, Row
+
+COPY_ENTRIES_MIN = 256
+"""From so many entries on, COPY costs PostgreSQL less than arrays do."""
+
+_JOURNAL = Bulk(
+    "ledger",
+    "journal",
+    {
+        "ledger_id": "integer",
+        "seq": "bigint",
+        "entry_id": "uuid",
+        "kind": "text",
+        "effective_at": "timestamptz",
+        "recorded_at": "timestamptz",
+        "reference": "text",
+        "payload": "json",
+    },
+)
+_EVENTS = Bulk(
+    "ledger",
+    "events",
+    {
+        "ledger_id": "integer",
+        "seq": "bigint",
+        "line": "smallint",
+        "account_id": "uuid",
+        "transaction_id": "uuid",
+        "direction": "text",
+        "amount_minor": "bigint",
+        "balance_after_minor": "bigint",
+        "position": "bigint",
+    },
+)
+_IDEMPOTENCY = Bulk(
+    "ledger",
+    "idempotency",
+    {
+        "ledger_id": "integer",
+        "key_hash": "bytea",
+        "fingerprint": "bytea",
+        "seq": "bigint",
+        "refusal": "text",
+        "recorded_at": "timestamptz",
+    },
+)
 
 # Take the ledger: whoever holds this row writes next.
 _LOCK_HEAD = """
@@ -20,7 +73,7 @@ SELECT last_seq, last_entry_id, last_recorded_at, epoch
 FROM ledger.ledgers WHERE ledger_id = $1 FOR NO KEY UPDATE
 """
 
-# Accounts with their running totals, as of the head that is held.
+# Accounts with their running totals.
 _LOAD_ACCOUNTS = """
 SELECT a.account_id, a.currency, a.scale, a.type, a.floor_minor,
        b.debits_minor, b.credits_minor, b.position
@@ -28,78 +81,77 @@ FROM ledger.accounts a JOIN ledger.balances b USING (ledger_id, account_id)
 WHERE a.ledger_id = $1 AND a.account_id = ANY ($2::uuid[])
 """
 
-# First answers under these keys.
+# First outcomes under these keys: the entry that was made, or the refusal, or neither for a group.
 _LOAD_KEYS = """
-SELECT key_hash, fingerprint, status, answer
-FROM ledger.idempotency WHERE ledger_id = $1 AND key_hash = ANY ($2::bytea[])
+SELECT i.key_hash, i.fingerprint, i.refusal, j.seq, j.entry_id, j.kind, j.effective_at,
+       j.recorded_at, j.reference, j.payload
+FROM ledger.idempotency i
+LEFT JOIN ledger.journal j ON j.ledger_id = i.ledger_id AND j.seq = i.seq
+WHERE i.ledger_id = $1 AND i.key_hash = ANY ($2::bytea[])
 """
 
-# Append entries in seq order.
-_APPEND_ENTRIES = """
-INSERT INTO ledger.journal
-    (ledger_id, seq, entry_id, kind, effective_at, recorded_at, reference, payload)
-SELECT $1, * FROM unnest(
-    $2::bigint[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[],
-    $8::jsonb[])
+# The events of these entries.
+_LOAD_EVENTS = """
+SELECT seq, line, account_id, transaction_id, direction, amount_minor, balance_after_minor, position
+FROM ledger.events WHERE ledger_id = $1 AND seq = ANY ($2::bigint[]) ORDER BY seq, line
 """
 
-# Append the debits and credits of those entries.
-_APPEND_EVENTS = """
-INSERT INTO ledger.events
-    (ledger_id, seq, line, account_id, transaction_id, direction, amount_minor,
-     balance_after_minor, position)
-SELECT $1, * FROM unnest(
-    $2::bigint[], $3::smallint[], $4::uuid[], $5::uuid[], $6::text[], $7::bigint[], $8::bigint[],
-    $9::bigint[])
-"""
-
-# Keep first answers, accepted and refused alike.
-_APPEND_KEYS = """
-INSERT INTO ledger.idempotency
-    (ledger_id, recorded_at, key_hash, fingerprint, seq, status, answer)
-SELECT $1, $2, * FROM unnest(
-    $3::bytea[], $4::bytea[], $5::bigint[], $6::smallint[], $7::text[])
-"""
-
-# Move the head behind the last entry.
+# Move the head from where the batch was decided to where it ends; no row where it is elsewhere.
 _MOVE_HEAD = """
 UPDATE ledger.ledgers SET last_seq = $2, last_entry_id = $3, last_recorded_at = $4
-WHERE ledger_id = $1
+WHERE ledger_id = $1 AND last_seq = $5 AND last_entry_id IS NOT DISTINCT FROM $6 AND epoch = $7
+RETURNING ledger_id
 """
+
+_HEAD_PARAMETERS = 7
+_PARTS = {
+    "entries": _JOURNAL,
+    "events": _EVENTS,
+    "keys": _IDEMPOTENCY,
+    "accounts": ACCOUNTS,
+    "balances": BALANCES,
+}
+
+
+def _write_all() -> str:
+    """Return the statement that writes all of a batch: every part needs the row of `head`."""
+    parts, parameter = [f"head AS ({_MOVE_HEAD})"], _HEAD_PARAMETERS + 1
+    for name, bulk in _PARTS.items():
+        parts.append(f"{name} AS ({bulk.insert(parameter, 'head')})")
+        parameter += len(bulk.columns)
+    return f"WITH {', '.join(parts)} SELECT count(*) FROM head"  # noqa: S608
+
+
+_WRITE_ALL = _write_all()
 
 # Make every writer with an older epoch lose.
 _BUMP_EPOCH = "UPDATE ledger.ledgers SET epoch = epoch + 1 WHERE ledger_id = $1"
 
 # Whether an entry is in the journal.
-_HAS_ENTRY = "SELECT EXISTS (SELECT 1 FROM ledger.journal WHERE ledger_id = $1 AND entry_id = $2)"
+_HAS_ENTRY = "SELECT EXISTS (SELECT FROM ledger.journal WHERE ledger_id = $1 AND entry_id = $2)"
+
+# Whether a refusal was kept at that very moment.
+_HAS_KEY = """
+SELECT EXISTS (
+    SELECT FROM ledger.idempotency WHERE ledger_id = $1 AND key_hash = $2 AND recorded_at = $3
+)
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Where a ledger's history ends."""
+class Head(NamedTuple):
+    """Where a ledger's history ends; `epoch` counts take-overs after doubt."""
 
     last_seq: int
     last_entry_id: UUID | None
     last_recorded_at: datetime | None
     epoch: int
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the caller gets: an HTTP status and the JSON document, kept byte for byte."""
-
-    status: int
-    document: str
-
-
-@dataclass(frozen=True, slots=True)
-class KeptAnswer:
-    """The first answer under an Idempotency-Key; `seq` is None where it was a refusal."""
-
-    key_hash: bytes
-    fingerprint: bytes
-    seq: int | None
-    answer: Answer
+    def behind(self, entries: Sequence[Entry]) -> "Head":
+        """Return the head once `entries` are appended."""
+        if not entries:
+            return self
+        last = entries[-1]
+        return Head(last.seq, last.entry_id, last.recorded_at, self.epoch)
 
 
 class EventStore:
@@ -107,92 +159,141 @@ class EventStore:
 
     def __init__(self, ledger_id: int) -> None:
         self._ledger_id = ledger_id
+        self._projections = ProjectionEngine(ledger_id)
 
-    async def lock_head(self, connection: asyncpg.Connection) -> Head:
-        """Take the head row until the transaction ends, waiting for its present holder."""
-        row = await connection.fetchrow(_LOCK_HEAD, self._ledger_id)
+    async def read_head(self, connection: asyncpg.Connection, *, lock: bool) -> Head:
+        """Return the head; with `lock` take its row until the transaction ends."""
+        statement = _LOCK_HEAD if lock else _LOCK_HEAD.partition("FOR")[0]
+        row = await connection.fetchrow(statement, self._ledger_id)
         assert row is not None, f"ledger {self._ledger_id} has no head row"
-        return Head(**row)
+        return Head(*row)
 
     async def load_accounts(
         self, connection: asyncpg.Connection, account_ids: Iterable[UUID]
     ) -> dict[UUID, Account]:
         """Return those of `account_ids` that exist."""
         rows = await connection.fetch(_LOAD_ACCOUNTS, self._ledger_id, list(account_ids))
-        return {
-            row["account_id"]: Account(**{**row, "type": AccountType(row["type"])}) for row in rows
-        }
+        return {row[0]: Account(*row)._replace(type=AccountType(row["type"])) for row in rows}
 
-    async def load_answers(
+    async def load_kept(
         self, connection: asyncpg.Connection, key_hashes: Iterable[bytes]
-    ) -> dict[bytes, KeptAnswer]:
-        """Return the answers kept under those of `key_hashes` that were used before."""
+    ) -> dict[bytes, Kept]:
+        """Return the first outcomes under those of `key_hashes` that were used before."""
         rows = await connection.fetch(_LOAD_KEYS, self._ledger_id, list(key_hashes))
-        return {
-            row["key_hash"]: KeptAnswer(
-                row["key_hash"], row["fingerprint"], None, Answer(row["status"], row["answer"])
-            )
-            for row in rows
-        }
+        if not rows:
+            return {}
+        events: dict[int, list[Event]] = {}
+        posted = [row["seq"] for row in rows if row["seq"] is not None]
+        for row in await connection.fetch(_LOAD_EVENTS, self._ledger_id, posted):
+            event = Event(*row)._replace(direction=Direction(row["direction"]))
+            events.setdefault(event.seq, []).append(event)
+        return {row["key_hash"]: _kept(row, events.get(row["seq"], ())) for row in rows}
 
-    async def append(
-        self, connection: asyncpg.Connection, entries: Sequence[Entry], events: Sequence[Event]
-    ) -> None:
-        """Append `entries` with their `events` and move the head behind them."""
-        if not entries:
-            return
-        await connection.execute(
-            _APPEND_ENTRIES,
-            self._ledger_id,
-            [entry.seq for entry in entries],
-            [entry.entry_id for entry in entries],
-            [entry.kind.value for entry in entries],
-            [entry.effective_at for entry in entries],
-            [entry.recorded_at for entry in entries],
-            [entry.reference for entry in entries],
-            [json.dumps(entry.payload) for entry in entries],
+    async def write(self, connection: asyncpg.Connection, base: Head, decided: Decided) -> bool:
+        """Write what was decided on top of `base`; False, and nothing written, if that is past."""
+        if len(decided.entries) >= COPY_ENTRIES_MIN:
+            return await self._write_by_copy(connection, base, decided)
+        return bool(
+            await connection.fetchval(
+                _WRITE_ALL,
+                *self._head_parameters(base, decided),
+                *_JOURNAL.arrays(self._entry_rows(decided)),
+                *_EVENTS.arrays(self._event_rows(decided)),
+                *_IDEMPOTENCY.arrays(self._key_rows(decided)),
+                *ACCOUNTS.arrays(self._projections.account_rows(decided)),
+                *BALANCES.arrays(self._projections.balance_rows(decided)),
+            )
         )
-        if events:
-            await connection.execute(
-                _APPEND_EVENTS,
+
+    async def _write_by_copy(
+        self, connection: asyncpg.Connection, base: Head, decided: Decided
+    ) -> bool:
+        async with connection.transaction():
+            if not await connection.fetchval(_MOVE_HEAD, *self._head_parameters(base, decided)):
+                return False
+            await _JOURNAL.copy(connection, self._entry_rows(decided))
+            await _EVENTS.copy(connection, self._event_rows(decided))
+            await _IDEMPOTENCY.copy(connection, self._key_rows(decided))
+            await self._projections.project(connection, decided)
+        return True
+
+    def _head_parameters(self, base: Head, decided: Decided) -> Row:
+        after = base.behind(decided.entries)
+        return self._ledger_id, *after[:3], base.last_seq, base.last_entry_id, base.epoch
+
+    def _entry_rows(self, decided: Decided) -> list[Row]:
+        return [
+            (
                 self._ledger_id,
-                [event.seq for event in events],
-                [event.line for event in events],
-                [event.account_id for event in events],
-                [event.transaction_id for event in events],
-                [event.direction.value for event in events],
-                [event.amount_minor for event in events],
-                [event.balance_after_minor for event in events],
-                [event.position for event in events],
+                entry.seq,
+                entry.entry_id,
+                entry.kind,
+                entry.effective_at,
+                entry.recorded_at,
+                entry.reference,
+                payload_text(entry.body),
             )
-        last = entries[-1]
-        await connection.execute(
-            _MOVE_HEAD, self._ledger_id, last.seq, last.entry_id, last.recorded_at
-        )
+            for entry in decided.entries
+        ]
 
-    async def keep_answers(
-        self, connection: asyncpg.Connection, kept: Sequence[KeptAnswer], recorded_at: datetime
-    ) -> None:
-        """Append the first answers under their keys."""
-        if not kept:
-            return
-        await connection.execute(
-            _APPEND_KEYS,
-            self._ledger_id,
-            recorded_at,
-            [one.key_hash for one in kept],
-            [one.fingerprint for one in kept],
-            [one.seq for one in kept],
-            [one.answer.status for one in kept],
-            [one.answer.document for one in kept],
-        )
+    def _event_rows(self, decided: Decided) -> list[Row]:
+        return [(self._ledger_id, *event) for event in decided.events]
+
+    def _key_rows(self, decided: Decided) -> list[Row]:
+        return [
+            (self._ledger_id, *key, *_outcome_columns(outcome), decided.recorded_at)
+            for key, outcome in decided.kept.values()
+        ]
 
     async def take_over(self, connection: asyncpg.Connection) -> None:
         """Hold the head and start a new epoch, so that nobody's older commit can still land."""
-        await self.lock_head(connection)
+        await self.read_head(connection, lock=True)
         await connection.execute(_BUMP_EPOCH, self._ledger_id)
 
-    async def has_entry(self, connection: asyncpg.Connection, entry_id: UUID) -> bool:
-        """Tell whether the journal holds the entry."""
-        found: bool = await connection.fetchval(_HAS_ENTRY, self._ledger_id, entry_id)
-        return found
+    async def has(self, connection: asyncpg.Connection, decided: Decided) -> bool:
+        """Tell whether what was decided is in the log."""
+        if decided.entries:
+            last = decided.entries[-1].entry_id
+            return bool(await connection.fetchval(_HAS_ENTRY, self._ledger_id, last))
+        key_hash = next(iter(decided.kept))
+        parameters = self._ledger_id, key_hash, decided.recorded_at
+        return bool(await connection.fetchval(_HAS_KEY, *parameters))
+
+
+def _outcome_columns(outcome: Posted | Declined | None) -> tuple[int | None, str | None]:
+    """Return the seq of an entry, from which its answer is made again, or the refusal as JSON."""
+    if isinstance(outcome, Posted):
+        return outcome.entry.seq, None
+    if outcome is None:
+        return None, None
+    refused = outcome.refused
+    document = {
+        "code": refused.refusal.code,
+        "detail": refused.detail,
+        "numbers": dict(refused.numbers),
+        "place": outcome.place,
+    }
+    return None, json.dumps(document)
+
+
+def _kept(row: asyncpg.Record, events: Sequence[Event]) -> Kept:
+    key = Key(row["key_hash"], row["fingerprint"])
+    if row["refusal"] is not None:
+        said = json.loads(row["refusal"])
+        refused = Refused(Refusal.of(said["code"]), said["detail"], said["numbers"])
+        return Kept(key, Declined(refused, place=said["place"]))
+    if row["seq"] is None:
+        return Kept(key, None)
+    return Kept(key, Posted(entry_of(row), tuple(events)))
+
+
+def entry_of(row: Any) -> Entry:
+    """Return the entry in a row of the journal; `payload` is JSON text."""
+    return Entry(
+        row["seq"],
+        row["entry_id"],
+        row["effective_at"],
+        row["recorded_at"],
+        row["reference"],
+        body_of(EntryKind(row["kind"]), json.loads(row["payload"])),
+    )

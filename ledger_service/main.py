@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from ledger_service.api import accounts, events, transactions, transfers
-from ledger_service.api.answers import render
+from ledger_service.api.answers import TRANSFER_PATH
 from ledger_service.api.bodies import ACCOUNT_EXAMPLE, OTHER_ACCOUNT_EXAMPLE, TRANSACTION_EXAMPLE
 from ledger_service.dependencies import Resources
 from ledger_service.processor import CommandProcessor
@@ -50,6 +50,7 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
         description=_DESCRIPTION,
         version=version("kairon"),
         body_bytes_max=settings.body_bytes_max,
+        lean_routes={TRANSFER_PATH: transfers.LeanTransfer()},
         lifespan=lifespan,
         readiness=_readiness,
         examples=_examples,
@@ -73,10 +74,10 @@ def _open(settings: LedgerSettings) -> Resources:
         processor=CommandProcessor(
             database_url=url,
             ledger_id=MAIN_LEDGER_ID,
-            render=render,
             queue_max=settings.queue_max,
             batch_max=settings.batch_max,
             answer_seconds_max=settings.answer_seconds_max,
+            synchronous_commit=settings.synchronous_commit,
         ),
         currencies=Currencies(settings.assets),
     )

@@ -3,90 +3,84 @@
     submit ──▶ bounded queue ──▶ committer (one per process and ledger)
 
     1. drain what is waiting, up to a cap, without a timer     a batch of one when idle
-    2. BEGIN, lock the head                                    nobody else writes this ledger now
-    3. load accounts and kept answers, once for the batch
-    4. decide each command in arrival order, fold it at once   each gets its own verdict
-    5. append entries, events and answers; project balances    set-wise, the same transaction
-    6. COMMIT
-    7. answer every caller                                     never before the commit is known
+    2. bring the accounts that the batch names into the cache
+    3. decide each command in arrival order, fold it at once   each gets its own verdict
+    4. one statement: if the head is still ours, move it and   entries, events, keys, accounts,
+       write everything; else write nothing                    balances: committed together
+    5. remember what was written, answer every caller          never before the commit is known
+
+That is the fast path. The head carries `last_seq`, `last_entry_id` and `epoch`, and all that the
+fold reads is journalled: while the head has not moved since our own last batch, what we remember
+is what is stored. Where another process has moved it, or a key was used before, the batch takes
+
+the safe path: BEGIN, lock the head, load what the batch names, keys included, decide, write, COMMIT
+
+and so do the next ones, until the head has been ours alone for a while.
 
 While one batch commits, the next gathers: a busy account costs no more than a quiet one. A refusal
-touches no neighbour. A twin (the same Idempotency-Key again) gets the first answer, whether the
+touches no neighbour. A twin (the same Idempotency-Key again) gets the first outcome, whether the
 first stands in the same batch, an earlier one, or came through another process.
 
-When the connection breaks, nothing is guessed: before COMMIT was sent nothing is written; after
-it, the head is locked again, its epoch raised, and the log tells whether the batch is there.
+When the connection breaks, nothing is guessed: the head is locked again on a new connection, its
+epoch raised, and the log tells whether the batch is there.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
 
 import asyncpg
 import structlog
 
-from ledger_service.domain.commands import Command, Transfer
-from ledger_service.domain.decide import Accepted, Verdict, decide
-from ledger_service.domain.evolve import advance
-from ledger_service.domain.model import Account, Changes, Entry, Event, State
-from ledger_service.event_store import Answer, EventStore, Head, KeptAnswer
-from ledger_service.projections import ProjectionEngine
+from ledger_service.domain.batch import Decided, Group, Kept, Outcome, decide_group
+from ledger_service.domain.commands import Key, Transfer
+from ledger_service.domain.model import State
+from ledger_service.event_store import EventStore, Head
+from ledger_service.memory import Memory
 from shared.clock import Clock, utc_now
 from shared.database import connect
-from shared.errors import AppError, DatabaseUnavailable, KeyInFlight, KeyReused, QueueFull
-from shared.idempotency import IdempotencyKey
+from shared.errors import AppError, DatabaseUnavailable, KeyInFlight, QueueFull
 from shared.problems import is_connection_trouble
 
 HEAD_WAIT_MS_MAX = 5_000
 RESOLVE_TRIES_MAX = 20
 RESOLVE_PAUSE_SECONDS = 0.25
+ALONE_BATCHES = 8
+"""So many batches in a row must find the head where we left it before the fast path is tried."""
+_SESSION = {
+    "lock_timeout": str(HEAD_WAIT_MS_MAX),
+    "plan_cache_mode": "force_generic_plan",
+    # A plan made while a table was small would be kept while it grows: always by the index.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
 log = structlog.get_logger()
-
-Render = Callable[[Command, Verdict, Changes | None], Answer]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The answer to a command; `replayed` where it is the first answer under the key again."""
-
-    answer: Answer
-    replayed: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """A command in the queue with the future that its caller waits on."""
+    """A group in the queue with the future that its caller waits on."""
 
-    command: Command
-    key: IdempotencyKey | None
-    future: asyncio.Future[Outcome]
-    started: bool = False
+    group: Group
+    future: asyncio.Future[list[Outcome]]
+    is_started: bool = False
 
-    def resolve(self, outcome: Outcome | AppError) -> None:
+    def resolve(self, outcomes: list[Outcome] | AppError) -> None:
         if self.future.done():
             return
-        if isinstance(outcome, AppError):
-            self.future.set_exception(outcome)
+        if isinstance(outcomes, AppError):
+            self.future.set_exception(outcomes)
             self.future.exception()  # a caller that has left must not count as an error of ours
         else:
-            self.future.set_result(outcome)
-
-
-@dataclass(slots=True)
-class Decided:
-    """All that one batch will write, and the outcome for each of its callers."""
-
-    recorded_at: datetime
-    entries: list[Entry] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    changed: dict[object, Account] = field(default_factory=dict)
-    kept: dict[bytes, KeptAnswer] = field(default_factory=dict)
-    outcomes: list[Outcome | AppError] = field(default_factory=list)
+            self.future.set_result(outcomes)
 
 
 class CommitInDoubt(Exception):
-    """The connection broke after COMMIT was sent."""
+    """The connection broke after the batch was sent, and the database stays away."""
 
 
 class CommandProcessor:
@@ -97,52 +91,68 @@ class CommandProcessor:
         *,
         database_url: str,
         ledger_id: int,
-        render: Render,
         queue_max: int,
         batch_max: int,
         answer_seconds_max: float,
+        synchronous_commit: str = "on",
+        on_commit: Callable[[int], None] | None = None,
         clock: Clock = utc_now,
     ) -> None:
+        """`on_commit` is told the last seq after each commit; `queue_max` counts commands."""
         self._database_url = database_url
         self._store = EventStore(ledger_id)
-        self._projections = ProjectionEngine(ledger_id)
-        self._render = render
-        self._queue: asyncio.Queue[Pending] = asyncio.Queue(queue_max)
+        self._memory = Memory()
+        self._alone_batches = ALONE_BATCHES
+        self._waiting: deque[Pending] = deque()
+        self._waiting_commands = 0
+        self._wake = asyncio.Event()
+        self._queue_max = queue_max
         self._batch_max = batch_max
         self._answer_seconds_max = answer_seconds_max
+        self._session: dict[str, Any] = _SESSION | {"synchronous_commit": synchronous_commit}
+        self._on_commit = on_commit
         self._clock = clock
         self._connection: asyncpg.Connection | None = None
         self._committer: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._is_stopping = False
 
-    async def submit(self, command: Command, key: IdempotencyKey | None = None) -> Outcome:
-        """Return the answer once it is committed.
+    async def submit(self, group: Group, *, is_admitted: bool = False) -> list[Outcome]:
+        """Return the outcomes once they are committed, in the order of the group's commands.
 
-        Raises QueueFull, KeyReused, KeyInFlight, DatabaseUnavailable; after any of them but
-        KeyReused the same request under the same key is safe to send again.
+        `is_admitted` is for what belongs to a request whose first part was taken already. Raises
+        QueueFull, KeyInFlight, DatabaseUnavailable; after any of them the same request under the
+        same key is safe to send again.
         """
-        if self._stopping:
-            raise QueueFull("the service is shutting down")
-        pending = Pending(command, key, asyncio.get_running_loop().create_future())
+        pending = self._enqueue(group, is_admitted)
+        timer = asyncio.get_running_loop().call_later(
+            self._answer_seconds_max, self._withdraw, pending
+        )
         try:
-            self._queue.put_nowait(pending)
-        except asyncio.QueueFull:
-            raise QueueFull(
-                f"{self._queue.maxsize} commands are waiting", queue_max=self._queue.maxsize
-            ) from None
-        try:
-            async with asyncio.timeout(self._answer_seconds_max):
-                return await asyncio.shield(pending.future)
-        except TimeoutError:
-            raise self._withdraw(pending) from None
+            return await pending.future
+        finally:
+            timer.cancel()
 
-    def _withdraw(self, pending: Pending) -> AppError:
-        if not pending.started:
-            pending.future.cancel()
-            return DatabaseUnavailable("the database is too slow; nothing was written")
-        if pending.key is not None:
-            return KeyInFlight("the request is still under way; ask again with the same key")
-        return DatabaseUnavailable("the outcome is not known yet; look before sending it again")
+    def _enqueue(self, group: Group, is_admitted: bool) -> Pending:
+        if self._is_stopping:
+            raise QueueFull("the service is shutting down")
+        waiting, more = self._waiting_commands, len(group.asked)
+        if waiting and waiting + more > self._queue_max and not is_admitted:
+            raise QueueFull(f"{waiting} commands are waiting", queue_max=self._queue_max)
+        pending = Pending(group, asyncio.get_running_loop().create_future())
+        self._waiting.append(pending)
+        self._waiting_commands += more
+        self._wake.set()
+        return pending
+
+    def _withdraw(self, pending: Pending) -> None:
+        """Answer a caller that has waited too long; what has not begun never will."""
+        if not pending.is_started:
+            error: AppError = DatabaseUnavailable("the database is too slow; nothing was written")
+        elif any(asked.key for asked in pending.group.asked):
+            error = KeyInFlight("the request is still under way; ask again with the same key")
+        else:
+            error = DatabaseUnavailable("the outcome is not known yet; look before sending again")
+        pending.resolve(error)
 
     def start(self) -> None:
         """Begin to commit what is submitted."""
@@ -150,31 +160,40 @@ class CommandProcessor:
 
     async def stop(self) -> None:
         """Refuse new commands, answer those that wait, and close the connection."""
-        self._stopping = True
+        self._is_stopping = True
         if self._committer is not None:
-            await self._queue.join()
-            self._committer.cancel()
-            await asyncio.gather(self._committer, return_exceptions=True)
+            self._wake.set()
+            await self._committer
         if self._connection is not None and not self._connection.is_closed():
             await self._connection.close()
 
     async def _commit_forever(self) -> None:
         while True:
-            batch = [await self._queue.get()]
-            while len(batch) < self._batch_max and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            wanted = [pending for pending in batch if not pending.future.cancelled()]
-            for pending in wanted:
-                pending.started = True
-            try:
-                if wanted:
-                    await self._commit_or_explain(wanted)
-            finally:
-                for _ in batch:
-                    self._queue.task_done()
+            await self._wake.wait()
+            batch = list(self._drain())
+            if batch:
+                await self._commit_or_explain(batch)
+            elif self._is_stopping:
+                return
+            else:
+                self._wake.clear()
+
+    def _drain(self) -> Iterator[Pending]:
+        """Take what waits, up to the cap, and leave out whose caller has been answered."""
+        commands = 0
+        while self._waiting and commands < self._batch_max:
+            pending = self._waiting.popleft()
+            more = len(pending.group.asked)
+            self._waiting_commands -= more
+            if pending.future.done():
+                continue
+            commands += more
+            pending.is_started = True
+            yield pending
 
     async def _commit_or_explain(self, batch: Sequence[Pending]) -> None:
         """Commit the batch and answer its callers, whatever happens to the database."""
+        outcomes: Sequence[list[Outcome] | AppError]
         try:
             outcomes = await self._commit(batch)
         except asyncpg.LockNotAvailableError:
@@ -182,38 +201,88 @@ class CommandProcessor:
         except CommitInDoubt:
             outcomes = _all(batch, "the outcome is not known yet; with a key, ask again")
         except Exception as error:
+            self._drop_connection()
             if is_connection_trouble(error) or isinstance(error, TimeoutError):
-                log.warning("database_lost", error=repr(error), commands=len(batch))
-                await self._drop_connection()
+                log.warning("database_lost", error=repr(error), groups=len(batch))
                 outcomes = _all(batch, "the database does not answer; nothing was written")
             elif len(batch) > 1:
                 log.error("batch_failed_retrying_singly", exc_info=error)
-                await self._drop_connection()
                 for pending in batch:
                     await self._commit_or_explain([pending])
                 return
             else:
                 log.error("command_failed", exc_info=error)
-                await self._drop_connection()
                 outcomes = [CommandFailed("the service made a mistake; nothing was written")]
         for pending, outcome in zip(batch, outcomes, strict=True):
             pending.resolve(outcome)
 
-    async def _commit(self, batch: Sequence[Pending]) -> Sequence[Outcome | AppError]:
-        """Decide and write the batch in one transaction; return the outcomes once committed."""
+    async def _commit(self, batch: Sequence[Pending]) -> Sequence[list[Outcome] | AppError]:
         connection = await self._own_connection()
+        if self._alone_batches >= ALONE_BATCHES:
+            try:
+                outcomes = await self._commit_fast(connection, batch)
+            except asyncpg.UniqueViolationError:
+                outcomes = None  # a key that we do not remember; the head may well be ours
+            else:
+                if outcomes is None:
+                    self._alone_batches = 0
+            if outcomes is not None:
+                return outcomes
+        return await self._commit_safe(connection, batch)
+
+    async def _commit_fast(
+        self, connection: asyncpg.Connection, batch: Sequence[Pending]
+    ) -> Sequence[list[Outcome] | AppError] | None:
+        """Decide on what is remembered and write if the head is still there; else None.
+
+        Also a batch of nothing but refusals moves the head from its place to the same place: a
+        refusal must not rest on balances of the past.
+        """
+        memory = self._memory
+        if memory.head is None:
+            memory.reset(await self._store.read_head(connection, lock=False))
+        head = memory.head
+        assert head is not None
+        named = _accounts_of(batch)
+        if missing := memory.missing(named):
+            # Read at a later moment than the head: sound, since the head must still be there below.
+            memory.accounts.update(await self._store.load_accounts(connection, missing))
+        decided, outcomes = self._decide(head, batch, named, memory.kept)
+        try:
+            if not await self._store.write(connection, head, decided):
+                return None
+        except Exception as error:
+            if not await self._landed(connection, decided, error):
+                return _all(batch, "the database went away; nothing was written")
+        self._remember(head, decided)
+        return outcomes
+
+    async def _commit_safe(
+        self, connection: asyncpg.Connection, batch: Sequence[Pending]
+    ) -> Sequence[list[Outcome] | AppError]:
+        """Decide and write under the head's lock, on what is stored."""
+        memory = self._memory
         transaction = connection.transaction()
         await transaction.start()
         try:
-            head = await self._store.lock_head(connection)
-            decided = await self._decide_batch(connection, head, batch)
-            await self._store.append(connection, decided.entries, decided.events)
-            await self._projections.project(
-                connection, decided.entries, list(decided.changed.values())
+            head = await self._store.read_head(connection, lock=True)
+            if head == memory.head:
+                self._alone_batches += 1
+            else:
+                self._alone_batches = 0
+                memory.reset(head)
+            named = _accounts_of(batch)
+            if missing := memory.missing(named):
+                memory.accounts.update(await self._store.load_accounts(connection, missing))
+            memory.remember_keys(
+                await self._store.load_kept(
+                    connection,
+                    {key.key_hash for key in _keys_of(batch) if key.key_hash not in memory.kept},
+                )
             )
-            await self._store.keep_answers(
-                connection, list(decided.kept.values()), decided.recorded_at
-            )
+            decided, outcomes = self._decide(head, batch, named, memory.kept)
+            is_written = await self._store.write(connection, head, decided)
+            assert is_written, "the head moved while it was locked"
         except BaseException:
             if not connection.is_closed():
                 await transaction.rollback()
@@ -221,94 +290,72 @@ class CommandProcessor:
         try:
             await transaction.commit()
         except Exception as error:
-            if isinstance(error, asyncpg.PostgresError) and not is_connection_trouble(error):
-                raise  # PostgreSQL itself says that the transaction is undone
-            await self._drop_connection()
-            if not await self._landed(decided):
+            if not await self._landed(connection, decided, error):
                 return _all(batch, "the database went away; nothing was written")
-        return decided.outcomes
+        self._remember(head, decided)
+        return outcomes
 
-    async def _decide_batch(
-        self, connection: asyncpg.Connection, head: Head, batch: Sequence[Pending]
-    ) -> Decided:
-        accounts = await self._store.load_accounts(
-            connection,
-            {
-                account_id
-                for pending in batch
-                if isinstance(pending.command, Transfer)
-                for account_id in pending.command.account_ids
-            },
-        )
-        keys = {pending.key.key_hash for pending in batch if pending.key is not None}
-        kept = await self._store.load_answers(connection, keys) if keys else {}
+    def _decide(
+        self,
+        head: Head,
+        batch: Sequence[Pending],
+        named: Iterable[UUID],
+        known: Mapping[bytes, Kept],
+    ) -> tuple[Decided, list[list[Outcome] | AppError]]:
+        """Decide every group on a copy of the accounts that the batch names."""
+        remembered = self._memory.accounts
+        accounts = {
+            account_id: remembered[account_id] for account_id in named if account_id in remembered
+        }
         now = self._clock()
         recorded_at = max(now, head.last_recorded_at or now)
-        state = State(last_seq=head.last_seq, accounts=accounts)
-        decided = Decided(recorded_at=recorded_at)
-        for pending in batch:
-            decided.outcomes.append(self._decide_one(state, pending, kept, decided))
-        return decided
+        decided = Decided(State(head.last_seq, accounts), recorded_at, known)
+        return decided, [decide_group(decided, pending.group) for pending in batch]
 
-    def _decide_one(
-        self,
-        state: State,
-        pending: Pending,
-        kept: dict[bytes, KeptAnswer],
-        decided: Decided,
-    ) -> Outcome | AppError:
-        key = pending.key
-        if key is not None and (first := kept.get(key.key_hash) or decided.kept.get(key.key_hash)):
-            if first.fingerprint != key.fingerprint:
-                return KeyReused("this Idempotency-Key came with another request before")
-            return Outcome(first.answer, replayed=True)
-        verdict = decide(state, pending.command, decided.recorded_at)
-        changes = None
-        if isinstance(verdict, Accepted):
-            changes = advance(state, verdict.entry)
-            decided.entries.append(verdict.entry)
-            decided.events.extend(changes.events)
-            decided.changed.update((account.account_id, account) for account in changes.accounts)
-        answer = self._render(pending.command, verdict, changes)
-        if key is not None:
-            seq = verdict.entry.seq if isinstance(verdict, Accepted) else None
-            decided.kept[key.key_hash] = KeptAnswer(key.key_hash, key.fingerprint, seq, answer)
-        return Outcome(answer)
+    def _remember(self, head: Head, decided: Decided) -> None:
+        """Take over what is known to be committed."""
+        if self._memory.head == head:
+            self._memory.remember(head.behind(decided.entries), decided)
+        if decided.entries and self._on_commit is not None:
+            self._on_commit(decided.entries[-1].seq)
 
-    async def _landed(self, decided: Decided) -> bool:
-        """Tell, after a COMMIT whose answer was lost, whether the batch is in the log.
+    async def _landed(
+        self, connection: asyncpg.Connection, decided: Decided, error: Exception
+    ) -> bool:
+        """Tell, after an error while the batch was being committed, whether it is in the log.
 
-        Holding the head proves that the old transaction has ended; the new epoch fences it off.
-        Where the batch wrote nothing but answers, they are looked for instead. Raises
+        Raises `error` where PostgreSQL itself says that the transaction is undone. Else, holding
+        the head proves that the old transaction has ended, and the new epoch fences it off. Raises
         CommitInDoubt, and nothing else, if the database stays away or another holds the head.
         """
+        if isinstance(error, asyncpg.PostgresError) and not is_connection_trouble(error):
+            raise error
+        self._drop_connection()
         if not decided.entries and not decided.kept:
-            return True
+            return False
         for _ in range(RESOLVE_TRIES_MAX):
             try:
                 connection = await self._own_connection()
                 async with connection.transaction():
                     await self._store.take_over(connection)
-                    if decided.entries:
-                        return await self._store.has_entry(connection, decided.entries[-1].entry_id)
-                    return bool(await self._store.load_answers(connection, decided.kept))
-            except Exception as error:
-                log.warning("commit_in_doubt", error=repr(error), commands=len(decided.outcomes))
-                await self._drop_connection()
+                    return await self._store.has(connection, decided)
+            except Exception as trouble:
+                log.warning("commit_in_doubt", error=repr(trouble), entries=len(decided.entries))
+                self._drop_connection()
                 await asyncio.sleep(RESOLVE_PAUSE_SECONDS)
         raise CommitInDoubt
 
     async def _own_connection(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
+            self._memory.forget()
             self._connection = await connect(
-                self._database_url,
-                application_name="kairon ledger committer",
-                lock_timeout=str(HEAD_WAIT_MS_MAX),
-                synchronous_commit="on",
+                self._database_url, application_name="kairon ledger committer", **self._session
             )
         return self._connection
 
-    async def _drop_connection(self) -> None:
+    def _drop_connection(self) -> None:
+        """Close the connection hard and forget all that was true while it stood."""
+        self._memory.forget()
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
@@ -320,5 +367,24 @@ class CommandFailed(AppError):
     code, title, status = "internal_error", "The service made a mistake", 500
 
 
-def _all(batch: Sequence[Pending], detail: str) -> list[Outcome | AppError]:
+def _accounts_of(batch: Sequence[Pending]) -> set[UUID]:
+    return {
+        account_id
+        for pending in batch
+        for command, _ in pending.group.asked
+        if isinstance(command, Transfer)
+        for account_id in command.account_ids
+    }
+
+
+def _keys_of(batch: Sequence[Pending]) -> Iterator[Key]:
+    for pending in batch:
+        if pending.group.key is not None:
+            yield pending.group.key
+        for _, key in pending.group.asked:
+            if key is not None:
+                yield key
+
+
+def _all(batch: Sequence[Pending], detail: str) -> list[list[Outcome] | AppError]:
     return [DatabaseUnavailable(detail) for _ in batch]

@@ -1,6 +1,6 @@
 """What the ledger service is configured with; every key has the prefix LEDGER_."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
@@ -28,13 +28,18 @@ class LedgerSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="LEDGER_")
 
     queue_max: int = Field(
-        default=4_096, ge=1, description="commands that may wait; more are answered 503"
+        default=20_000, ge=1, description="commands that may wait; more are answered 503"
     )
     batch_max: int = Field(
         default=500, ge=1, le=5_000, description="commands that are committed together at most"
     )
     answer_seconds_max: float = Field(
         default=30, gt=0, le=600, description="longest that a caller waits for the commit"
+    )
+    synchronous_commit: Literal["on", "remote_apply", "off"] = Field(
+        default="on",
+        description="PostgreSQL's setting of that name for the committer; with `off` a crash of "
+        "the database loses transfers that were acknowledged: never for real books",
     )
     overdraft: Annotated[
         dict[AccountType, Annotated[str, Field(pattern=_POLICY_PATTERN)]],

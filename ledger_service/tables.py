@@ -18,7 +18,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from shared.database import schema_metadata
 
@@ -78,7 +78,7 @@ journal = Table(
     _instant("effective_at"),
     _instant("recorded_at"),
     Column("reference", Text),
-    Column("payload", JSONB, nullable=False),
+    Column("payload", JSON, nullable=False),
     CheckConstraint("seq > 0", name="seq_positive"),
     CheckConstraint("kind IN ('account_opened', 'transfer')", name="kind_known"),
     CheckConstraint("effective_at <= recorded_at", name="effective_not_in_future"),
@@ -140,10 +140,11 @@ idempotency = Table(
     Column("key_hash", LargeBinary, primary_key=True),
     Column("fingerprint", LargeBinary, nullable=False),
     Column("seq", BigInteger),
-    Column("status", SmallInteger, nullable=False),
-    Column("answer", Text, nullable=False),
+    Column("refusal", Text),
     _instant("recorded_at"),
-    CheckConstraint("octet_length(key_hash) = 32", name="key_hash_is_sha256"),
-    CheckConstraint("octet_length(fingerprint) = 32", name="fingerprint_is_sha256"),
-    comment="append-only: the first answer under each Idempotency-Key, kept for ever",
+    CheckConstraint("octet_length(key_hash) = 16", name="key_hash_length"),
+    CheckConstraint("octet_length(fingerprint) = 16", name="fingerprint_length"),
+    CheckConstraint("seq IS NULL OR refusal IS NULL", name="one_outcome"),
+    comment="append-only: the first outcome under each Idempotency-Key, kept for ever: an entry, "
+    "a refusal, or neither where the key stands for a batch",
 )

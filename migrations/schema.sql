@@ -256,6 +256,28 @@ INSERT INTO ledger.ledgers (ledger_id, name) VALUES (1, 'main');
 
 INSERT INTO ledger.alembic_version (version_num) VALUES ('0001') RETURNING ledger.alembic_version.version_num;
 
+-- Running upgrade 0001 -> 0002
+
+ALTER TABLE ledger.idempotency DROP CONSTRAINT ck_idempotency__key_hash_is_sha256;
+
+ALTER TABLE ledger.idempotency DROP CONSTRAINT ck_idempotency__fingerprint_is_sha256;
+
+ALTER TABLE ledger.idempotency ALTER COLUMN key_hash TYPE bytea USING substring(key_hash FOR 16), ALTER COLUMN fingerprint TYPE bytea USING substring(fingerprint FOR 16), ALTER COLUMN answer DROP NOT NULL, ALTER COLUMN answer TYPE text USING CASE WHEN seq IS NULL THEN jsonb_build_object('code', answer::jsonb -> 'code', 'detail', answer::jsonb -> 'detail', 'place', NULL, 'numbers', answer::jsonb - '{code,detail,type,title,status,instance}'::text[])::text END, DROP COLUMN status;
+
+ALTER TABLE ledger.idempotency RENAME answer TO refusal;
+
+ALTER TABLE ledger.idempotency ADD CONSTRAINT ck_idempotency__key_hash_length CHECK (octet_length(key_hash) = 16);
+
+ALTER TABLE ledger.idempotency ADD CONSTRAINT ck_idempotency__fingerprint_length CHECK (octet_length(fingerprint) = 16);
+
+ALTER TABLE ledger.idempotency ADD CONSTRAINT ck_idempotency__one_outcome CHECK (seq IS NULL OR refusal IS NULL);
+
+ALTER TABLE ledger.journal ALTER COLUMN payload TYPE json USING payload::json;
+
+COMMENT ON TABLE ledger.idempotency IS 'append-only: the first outcome under each Idempotency-Key, kept for ever: an entry, a refusal, or neither where the key stands for a batch';
+
+UPDATE ledger.alembic_version SET version_num='0002' WHERE ledger.alembic_version.version_num = '0001';
+
 COMMIT;
 
 RESET ROLE;

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -26,6 +27,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.lean import LeanLane, LeanRoute
 from shared.problems import install_problem_handlers
 
 REQUEST_ID_HEADER = "X-Request-ID"
@@ -65,6 +67,7 @@ def create_service(
     routers: Sequence[APIRouter],
     body_bytes_max: int,
     streamed_paths: frozenset[str] = frozenset(),
+    lean_routes: Mapping[str, LeanRoute] = MappingProxyType({}),
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     readiness: Callable[[FastAPI], Awaitable[dict[str, Any]]],
     examples: Callable[[FastAPI], Awaitable[Mapping[str, str]]],
@@ -72,7 +75,8 @@ def create_service(
     """Return an application with `routers` and all that every service has.
 
     `readiness` returns facts for /readyz or raises Unavailable (503). Bodies are capped, except on
-    `streamed_paths`, whose routes count for themselves. `examples` maps ids in the OpenAPI
+    `streamed_paths`, whose routes count for themselves. `lean_routes` are offered the POST requests
+    to their paths first, see shared/lean.py. `examples` maps ids in the OpenAPI
     document to ids that exist, so that its examples work when pressed. `app.state.metrics` holds
     the Metrics; paths answer with and without their trailing slash.
     """
@@ -95,6 +99,15 @@ def create_service(
     )
     app.add_middleware(_SlashMiddleware, collections=_collection_paths(routers))
     app.add_middleware(_RequestMiddleware, metrics=app.state.metrics)
+    app.add_middleware(
+        LeanLane,
+        service=app,
+        routes=lean_routes,
+        body_bytes_max=body_bytes_max,
+        fixed_headers=_SECURITY_HEADERS,
+        requests=app.state.metrics.requests,
+        seconds=app.state.metrics.seconds,
+    )
     return app
 
 

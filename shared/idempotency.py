@@ -12,6 +12,7 @@ from shared.errors import InvalidRequest
 
 KEY_CHARS_MAX = 255
 REPLAYED_HEADER = "Idempotency-Replayed"
+REPLAYED = ((b"idempotency-replayed", b"true"),)
 _KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?", re.ASCII)
 
 
@@ -33,13 +34,20 @@ async def idempotency_header(
     ] = None,
 ) -> str | None:
     """Return the key, quoted or bare as clients send it; raise InvalidRequest if ill-formed."""
-    if idempotency_key is None:
+    try:
+        return plain_key(idempotency_key)
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
+
+
+def plain_key(key: str | None) -> str | None:
+    """Return the key without its quotes, if it has any; raise ValueError if it is ill-formed."""
+    if key is None:
         return None
-    key = idempotency_key
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1]
     if not _KEY.fullmatch(key):
-        raise InvalidRequest(f"Idempotency-Key is 1 to {KEY_CHARS_MAX} visible ASCII characters")
+        raise ValueError(f"Idempotency-Key is 1 to {KEY_CHARS_MAX} visible ASCII characters")
     return key
 
 

@@ -109,6 +109,11 @@ def problem_document(error: AppError, instance: str) -> dict[str, Any]:
     }
 
 
+def problem_body(error: AppError, instance: str) -> bytes:
+    """Return the bytes of the problem document for `error`, as every route sends them."""
+    return bytes(JSONResponse(problem_document(error, instance)).body)
+
+
 def _respond(
     request: Request,
     *,

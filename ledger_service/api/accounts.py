@@ -5,9 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import RowMapping
-from uuid_utils.compat import uuid7
 
-from ledger_service.api.answers import LEDGER_NAME, overdraft_document, refusal_error
+from ledger_service.api.answers import ACCOUNT_PATH, LEDGER_NAME, overdraft_document, refusal_error
 from ledger_service.api.bodies import (
     AccountId,
     AccountOut,
@@ -15,6 +14,7 @@ from ledger_service.api.bodies import (
     BalanceOut,
     OpenAccountBody,
 )
+from ledger_service.api.keys import body_key
 from ledger_service.api.submit import submit
 from ledger_service.dependencies import Held
 from ledger_service.domain.commands import OpenAccount
@@ -22,7 +22,8 @@ from ledger_service.domain.refusals import Refusal
 from ledger_service.repositories.accounts import accounts_page, balance_now, find_account
 from ledger_service.tables import MAIN_LEDGER_ID
 from shared.errors import InvalidCursor, KeyInFlight, KeyReused, NotFound, QueueFull
-from shared.idempotency import KeyHeader, identify
+from shared.idempotency import KeyHeader
+from shared.ids import new_id
 from shared.lists import LIMIT_DEFAULT, Cursor, Limit, next_link
 from shared.money import format_minor
 from shared.pagination import decode_cursor, encode_cursor
@@ -49,14 +50,15 @@ _OPEN_REFUSALS = (
 async def open_account(body: OpenAccountBody, held: Held, key: KeyHeader) -> Response:
     """Open an account of one currency. Its type and overdraft are fixed from then on."""
     command = OpenAccount(
-        account_id=uuid7(),
+        account_id=new_id(),
         currency=body.currency,
         scale=held.currencies.scale_of(body.currency),
         type=body.type,
         overdraft_limit=_overdraft_limit(body, held),
         metadata=body.metadata,
     )
-    return await submit(held, command, identify(key, "open account", body.model_dump(mode="json")))
+    asked_under = body_key(key, "open account", body.model_dump(mode="json"))
+    return await submit(held, command, asked_under, ACCOUNT_PATH)
 
 
 @router.get(

@@ -1,15 +1,21 @@
-"""Renders the verdict on a command as the JSON that its caller gets, and gets again by key."""
+"""Renders outcomes as the JSON that their callers get.
+
+An answer is a function of what the log holds: a repeated request is answered from the entry, its
+events or the kept refusal, and gets the same bytes.
+"""
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+from uuid import UUID
 
-from ledger_service.domain.commands import Command, OpenAccount
-from ledger_service.domain.decide import Accepted, Verdict
-from ledger_service.domain.model import Changes, Entry
-from ledger_service.domain.refusals import Refusal, Refused
-from ledger_service.event_store import Answer
+from ledger_service.domain.batch import Declined, Outcome, Posted
+from ledger_service.domain.model import AccountOpened, Entry, Event, Transferred
+from ledger_service.domain.payloads import metadata_text
+from ledger_service.domain.refusals import Refusal
 from shared.clock import instant_text
-from shared.errors import AppError
+from shared.errors import AppError, KeyReused
 from shared.money import format_minor
 from shared.problems import problem_document
 
@@ -37,28 +43,86 @@ _REFUSAL_ERRORS: dict[Refusal, type[AppError]] = {
 }
 
 
-def render(command: Command, verdict: Verdict, changes: Changes | None) -> Answer:
-    """Return the answer to `command`: 201 with what was made, or 422 with the refusal."""
-    if isinstance(verdict, Refused):
-        return _refused(command, verdict)
-    assert changes is not None
-    if isinstance(command, OpenAccount):
-        return _answer(201, account_document(verdict.entry))
-    return _answer(201, _posted_document(verdict, changes))
+class Answer(NamedTuple):
+    """What the caller gets: an HTTP status and a JSON document."""
+
+    status: int
+    document: str
 
 
-def account_document(entry: Entry) -> dict[str, Any]:
-    """Return a newly opened account as AccountOut shows it."""
-    facts = entry.payload
+def render(outcome: Outcome, path: str) -> Answer:
+    """Return the answer to a command that came to `path`: 201, or 422 with the refusal.
+
+    Raises KeyReused.
+    """
+    if isinstance(outcome, Posted):
+        return Answer(201, posted_text(outcome.entry, outcome.events))
+    error = outcome_error(outcome)
+    if isinstance(error, KeyReused):
+        raise error
+    return Answer(error.status, json_text(problem_document(error, path)))
+
+
+def outcome_error(outcome: Outcome) -> AppError:
+    """Return the error as which a refused command is shown."""
+    if isinstance(outcome, Declined):
+        refused = outcome.refused
+        return refusal_error(refused.refusal)(refused.detail, **refused.numbers)
+    return KeyReused("this Idempotency-Key came with another request before")
+
+
+def posted_text(entry: Entry, events: Sequence[Event]) -> str:
+    """Return what an entry made, as AccountOut or PostedOut shows it."""
+    body = entry.body
+    if isinstance(body, AccountOpened):
+        return json_text(_account_document(entry, body))
+    return f'{transaction_text(entry)[:-1]},"balances":{balances_text(events, body.scale)}}}'
+
+
+def balances_text(events: Sequence[Event], scale: int) -> str:
+    """Return the balance that the events left in each account, as a JSON object."""
+    after: dict[UUID, int] = {event.account_id: event.balance_after_minor for event in events}
+    shown = ",".join(
+        f'"{account_id}":"{format_minor(balance_minor, scale)}"'
+        for account_id, balance_minor in after.items()
+    )
+    return f"{{{shown}}}"
+
+
+def transaction_text(entry: Entry) -> str:
+    """Return a transfer as TransactionOut shows it."""
+    body = entry.body
+    assert isinstance(body, Transferred), f"entry {entry.seq} is no transfer"
+    reference = "null" if entry.reference is None else json_text(entry.reference)
+    return (
+        f'{{"transaction_id":"{entry.entry_id}","seq":{entry.seq},"kind":"{entry.kind}",'
+        f'"reference":{reference},"source_account_id":"{body.source_account_id}",'
+        f'"destination_account_id":"{body.destination_account_id}",'
+        f'"amount":"{format_minor(body.amount_minor, body.scale)}","currency":"{body.currency}",'
+        f'"effective_at":"{_instant_text(entry.effective_at)}",'
+        f'"recorded_at":"{_instant_text(entry.recorded_at)}",'
+        f'"metadata":{metadata_text(body.metadata)}}}'
+    )
+
+
+def json_text(value: Any) -> str:
+    """Return compact JSON."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+_instant_text = lru_cache(maxsize=16)(instant_text)  # a batch has one instant
+
+
+def _account_document(entry: Entry, facts: AccountOpened) -> dict[str, Any]:
     return {
-        "account_id": facts["account_id"],
+        "account_id": str(facts.account_id),
         "ledger": LEDGER_NAME,
-        "currency": facts["currency"],
-        "scale": facts["scale"],
-        "type": facts["type"],
+        "currency": facts.currency,
+        "scale": facts.scale,
+        "type": facts.type,
         "status": "open",
-        "overdraft": overdraft_document(facts["floor_minor"], facts["scale"]),
-        "metadata": facts["metadata"],
+        "overdraft": overdraft_document(facts.floor_minor, facts.scale),
+        "metadata": facts.metadata,
         "version": 1,
         "seq": entry.seq,
         "opened_at": instant_text(entry.recorded_at),
@@ -71,39 +135,3 @@ def overdraft_document(floor_minor: int | None, scale: int) -> dict[str, Any]:
         return {"policy": "allowed", "floor": None}
     policy = "refused" if floor_minor == 0 else "floor"
     return {"policy": policy, "floor": format_minor(floor_minor, scale)}
-
-
-def transaction_document(entry: Entry) -> dict[str, Any]:
-    """Return a transfer as TransactionOut shows it."""
-    facts = entry.payload
-    return {
-        "transaction_id": str(entry.entry_id),
-        "seq": entry.seq,
-        "kind": entry.kind.value,
-        "reference": entry.reference,
-        "source_account_id": facts["source_account_id"],
-        "destination_account_id": facts["destination_account_id"],
-        "amount": format_minor(facts["amount_minor"], facts["scale"]),
-        "currency": facts["currency"],
-        "effective_at": instant_text(entry.effective_at),
-        "recorded_at": instant_text(entry.recorded_at),
-        "metadata": facts["metadata"],
-    }
-
-
-def _posted_document(verdict: Accepted, changes: Changes) -> dict[str, Any]:
-    balances = {
-        str(account.account_id): format_minor(account.balance_minor, account.scale)
-        for account in changes.accounts
-    }
-    return transaction_document(verdict.entry) | {"balances": balances}
-
-
-def _refused(command: Command, refused: Refused) -> Answer:
-    error = refusal_error(refused.refusal)(refused.detail, **refused.numbers)
-    path = ACCOUNT_PATH if isinstance(command, OpenAccount) else TRANSFER_PATH
-    return _answer(error.status, problem_document(error, path))
-
-
-def _answer(status: int, document: dict[str, Any]) -> Answer:
-    return Answer(status, json.dumps(document, separators=(",", ":"), ensure_ascii=False))

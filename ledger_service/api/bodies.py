@@ -8,6 +8,7 @@ from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ledger_service.domain.model import AccountType, Direction
+from shared.ids import Id
 from shared.money import AMOUNT_CHARS_MAX, AMOUNT_PATTERN, CURRENCY_PATTERN
 from shared.text import Instant, Metadata, SafeStr
 
@@ -100,8 +101,8 @@ class TransferBody(_In):
         }
     )
 
-    source_account_id: UUID = Field(strict=False, description="is debited")
-    destination_account_id: UUID = Field(strict=False, description="is credited")
+    source_account_id: Id = Field(description="is debited")
+    destination_account_id: Id = Field(description="is credited")
     amount: Amount
     currency: CurrencyCode
     reference: Reference | None = None

@@ -1,11 +1,10 @@
 """Routes that read transactions."""
 
 from functools import partial
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from ledger_service.api.answers import transaction_document
+from ledger_service.api.answers import transaction_text
 from ledger_service.api.bodies import TransactionId, TransactionOut, TransactionPage
 from ledger_service.api.lists import HistoryRange
 from ledger_service.dependencies import Held
@@ -63,11 +62,11 @@ async def list_transactions(
     response_model=TransactionOut,
     responses=problem_responses(NotFound),
 )
-async def get_transaction(transaction_id: TransactionId, held: Held) -> dict[str, Any]:
+async def get_transaction(transaction_id: TransactionId, held: Held) -> Response:
     """A transaction as it was posted."""
     entry = await find_transaction(held.database, MAIN_LEDGER_ID, transaction_id)
     if entry is None:
         raise NotFound(
             f"there is no transaction {transaction_id}", transaction_id=str(transaction_id)
         )
-    return transaction_document(entry)
+    return Response(transaction_text(entry), media_type="application/json")

@@ -1,16 +1,22 @@
 """The route that moves money."""
 
-from fastapi import APIRouter, Response
-from uuid_utils.compat import uuid7
+from collections.abc import Awaitable
 
-from ledger_service.api.answers import refusal_error
+from fastapi import APIRouter, Response
+from pydantic import TypeAdapter
+
+from ledger_service.api.answers import TRANSFER_PATH, refusal_error, render
 from ledger_service.api.bodies import PostedOut, TransferBody
+from ledger_service.api.keys import transfer_key
 from ledger_service.api.submit import submit
-from ledger_service.dependencies import Held
-from ledger_service.domain.commands import Transfer
+from ledger_service.dependencies import Held, Resources
+from ledger_service.domain.batch import Declined, Group, Posted
+from ledger_service.domain.commands import Asked, Transfer
 from ledger_service.domain.refusals import Refusal
 from shared.errors import KeyInFlight, KeyReused, QueueFull
-from shared.idempotency import KeyHeader, identify
+from shared.idempotency import REPLAYED, KeyHeader, plain_key
+from shared.ids import new_id
+from shared.lean import LeanAnswer, LeanRequest
 from shared.problems import body_responses, problem_responses
 from shared.strict_json import StrictJSONRoute
 
@@ -31,15 +37,42 @@ async def transfer(body: TransferBody, held: Held, key: KeyHeader) -> Response:
     A refusal (422) names its rule in `code` and carries the numbers. With an `Idempotency-Key` a
     retry gets the first answer again, whether it was accepted or refused.
     """
-    command = Transfer(
-        transaction_id=uuid7(),
-        source_account_id=body.source_account_id,
-        destination_account_id=body.destination_account_id,
-        amount=body.amount,
-        currency=body.currency,
-        currency_known=held.currencies.scale_of(body.currency) is not None,
-        reference=body.reference,
-        effective_at=body.effective_at,
-        metadata=body.metadata,
+    command = transfer_command(body, held)
+    return await submit(held, command, transfer_key(key, body), TRANSFER_PATH)
+
+
+def transfer_command(body: TransferBody, held: Resources) -> Transfer:
+    """Return the command that `body` asks for, under a new transaction id."""
+    return Transfer(
+        new_id(),
+        body.source_account_id,
+        body.destination_account_id,
+        body.amount,
+        body.currency,
+        held.currencies.scale_of(body.currency) is not None,
+        body.reference,
+        body.effective_at,
+        body.metadata,
     )
-    return await submit(held, command, identify(key, "transfer", body.model_dump(mode="json")))
+
+
+class LeanTransfer:
+    """The same operation for the lean lane: what it cannot take goes the ordinary way."""
+
+    def __init__(self) -> None:
+        self._bodies = TypeAdapter(TransferBody)
+
+    def __call__(self, request: LeanRequest) -> Awaitable[LeanAnswer] | None:
+        try:
+            key = plain_key(request.header(b"idempotency-key"))
+            body = self._bodies.validate_python(request.json())
+        except ValueError:
+            return None
+        return self._answer(request.state.resources, body, key)
+
+    async def _answer(self, held: Resources, body: TransferBody, key: str | None) -> LeanAnswer:
+        asked = Asked(transfer_command(body, held), transfer_key(key, body))
+        (outcome,) = await held.processor.submit(Group((asked,)))
+        status, document = render(outcome, TRANSFER_PATH)
+        is_replayed = isinstance(outcome, Posted | Declined) and outcome.is_replayed
+        return LeanAnswer(status, document.encode(), REPLAYED if is_replayed else ())

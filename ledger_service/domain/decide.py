@@ -1,13 +1,19 @@
 """Holds every business rule: whether a command is accepted, or why not, with the numbers."""
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from ledger_service.domain.commands import Command, OpenAccount, Transfer
-from ledger_service.domain.evolve import legs_of
-from ledger_service.domain.model import Account, Direction, Entry, EntryKind, Leg, State
+from ledger_service.domain.model import (
+    Account,
+    AccountOpened,
+    Direction,
+    Entry,
+    Leg,
+    State,
+    Transferred,
+)
 from ledger_service.domain.refusals import Refusal, Refused
 from shared.money import (
     AMOUNT_MINOR_MAX,
@@ -22,8 +28,7 @@ TOTAL_MINOR_MAX = 2**63 - 1
 """Totals are kept in PostgreSQL's bigint."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The journal entry that the command causes."""
 
     entry: Entry
@@ -44,11 +49,15 @@ def decide(state: State, command: Command, recorded_at: datetime) -> Verdict:
 
 def unbalanced(legs: Sequence[Leg]) -> Refused | None:
     """Refuse legs whose debits and credits differ, name no amount, or are not there at all."""
-    totals: Counter[Direction] = Counter()
-    for leg in legs:
-        totals[leg.direction] += leg.amount_minor
-    debits_minor, credits_minor = totals[Direction.DEBIT], totals[Direction.CREDIT]
-    if legs and debits_minor == credits_minor and all(leg.amount_minor > 0 for leg in legs):
+    debits_minor = credits_minor = 0
+    are_positive = bool(legs)
+    for _, direction, amount_minor in legs:
+        are_positive = are_positive and amount_minor > 0
+        if direction is Direction.DEBIT:
+            debits_minor += amount_minor
+        else:
+            credits_minor += amount_minor
+    if are_positive and debits_minor == credits_minor:
         return None
     return Refused(
         Refusal.UNBALANCED,
@@ -66,23 +75,22 @@ def _open_account(state: State, command: OpenAccount, recorded_at: datetime) -> 
         if isinstance(limit_minor, Refused):
             return limit_minor
         floor_minor = -limit_minor
-    payload = {
-        "account_id": str(command.account_id),
-        "currency": command.currency,
-        "scale": command.scale,
-        "type": command.type.value,
-        "floor_minor": floor_minor,
-        "metadata": command.metadata,
-    }
+    opened = AccountOpened(
+        account_id=command.account_id,
+        currency=command.currency,
+        scale=command.scale,
+        type=command.type,
+        floor_minor=floor_minor,
+        metadata=command.metadata,
+    )
     return Accepted(
         Entry(
             seq=state.last_seq + 1,
             entry_id=command.account_id,
-            kind=EntryKind.ACCOUNT_OPENED,
             effective_at=recorded_at,
             recorded_at=recorded_at,
             reference=None,
-            payload=payload,
+            body=opened,
         )
     )
 
@@ -109,7 +117,7 @@ def _transfer(state: State, command: Transfer, recorded_at: datetime) -> Verdict
         return _in_future(command.effective_at, recorded_at)
     entry = _transfer_entry(state, command, source, amount_minor, recorded_at)
     refused = (
-        unbalanced(legs_of(entry))
+        unbalanced(entry.body.legs)
         or _overflow(source, destination, amount_minor)
         or _insufficient(source, amount_minor)
     )
@@ -120,20 +128,19 @@ def _transfer_entry(
     state: State, command: Transfer, source: Account, amount_minor: int, recorded_at: datetime
 ) -> Entry:
     return Entry(
-        seq=state.last_seq + 1,
-        entry_id=command.transaction_id,
-        kind=EntryKind.TRANSFER,
-        effective_at=command.effective_at or recorded_at,
-        recorded_at=recorded_at,
-        reference=command.reference,
-        payload={
-            "source_account_id": str(command.source_account_id),
-            "destination_account_id": str(command.destination_account_id),
-            "amount_minor": amount_minor,
-            "currency": source.currency,
-            "scale": source.scale,
-            "metadata": command.metadata,
-        },
+        state.last_seq + 1,
+        command.transaction_id,
+        command.effective_at or recorded_at,
+        recorded_at,
+        command.reference,
+        Transferred(
+            command.source_account_id,
+            command.destination_account_id,
+            amount_minor,
+            source.currency,
+            source.scale,
+            command.metadata,
+        ),
     )
 
 

@@ -1,10 +1,14 @@
-"""What the books are made of: accounts, entries of the journal, and their events."""
+"""What the books are made of: accounts, entries of the journal, and their events.
+
+Accounts, entries and events are named tuples: immutable, and made several times as fast as frozen
+dataclasses, which counts where tens of thousands are made in a second.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 
@@ -29,8 +33,15 @@ class AccountType(StrEnum):
     USER = "user"
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Leg(NamedTuple):
+    """One side of a transaction: a positive amount in the account's minor units."""
+
+    account_id: UUID
+    direction: Direction
+    amount_minor: int
+
+
+class Account(NamedTuple):
     """One account of one currency with its running totals, in minor units.
 
     The balance is credits less debits: what we owe the holder. `floor_minor` is the lowest balance
@@ -57,50 +68,86 @@ class Account:
             return 0
         return max(0, self.floor_minor - (self.balance_minor - debit_minor))
 
-    def after(self, leg: "Leg") -> "Account":
+    def after(self, leg: Leg) -> "Account":
         """Return the account with `leg` counted."""
+        debits_minor, credits_minor = self.debits_minor, self.credits_minor
         if leg.direction is Direction.DEBIT:
-            return replace(
-                self, debits_minor=self.debits_minor + leg.amount_minor, position=self.position + 1
-            )
-        return replace(
-            self, credits_minor=self.credits_minor + leg.amount_minor, position=self.position + 1
+            debits_minor += leg.amount_minor
+        else:
+            credits_minor += leg.amount_minor
+        return Account(*self[:5], debits_minor, credits_minor, self.position + 1)
+
+
+class AccountOpened(NamedTuple):
+    """The facts of an account, fixed from its opening."""
+
+    account_id: UUID
+    currency: str
+    scale: int
+    type: AccountType
+    floor_minor: int | None
+    metadata: Mapping[str, Any]
+
+    @property
+    def kind(self) -> EntryKind:
+        return EntryKind.ACCOUNT_OPENED
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        return ()
+
+
+class Transferred(NamedTuple):
+    """Money that went from one account to another of the same currency."""
+
+    source_account_id: UUID
+    destination_account_id: UUID
+    amount_minor: int
+    currency: str
+    scale: int
+    metadata: Mapping[str, Any]
+
+    @property
+    def kind(self) -> EntryKind:
+        return EntryKind.TRANSFER
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        return (
+            Leg(self.source_account_id, Direction.DEBIT, self.amount_minor),
+            Leg(self.destination_account_id, Direction.CREDIT, self.amount_minor),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """One side of a transaction: a positive amount in the account's minor units."""
-
-    account_id: UUID
-    direction: Direction
-    amount_minor: int
+Body = AccountOpened | Transferred
+"""What an accepted command did, with all that the fold needs to know of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One accepted command in the journal; `payload` holds all that the fold needs, as JSON.
+class Entry(NamedTuple):
+    """One accepted command in the journal.
 
     `entry_id` is also the transaction's id where the entry moves money.
     """
 
     seq: int
     entry_id: UUID
-    kind: EntryKind
     effective_at: datetime
     recorded_at: datetime
     reference: str | None
-    payload: Mapping[str, Any]
+    body: Body
+
+    @property
+    def kind(self) -> EntryKind:
+        return self.body.kind
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One debit or credit as recorded; `position` counts the account's events from 1."""
 
     seq: int
     line: int
-    transaction_id: UUID
     account_id: UUID
+    transaction_id: UUID
     direction: Direction
     amount_minor: int
     balance_after_minor: int
@@ -115,8 +162,7 @@ class State:
     accounts: dict[UUID, Account] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(NamedTuple):
     """What one entry does to the books: the accounts as they are after it, and its events."""
 
     accounts: tuple[Account, ...]

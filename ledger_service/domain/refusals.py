@@ -1,9 +1,9 @@
 """Every business refusal by name. A refusal is a value with its numbers, never an exception."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 
 class Refusal(Enum):
@@ -25,11 +25,18 @@ class Refusal(Enum):
         self.code = code
         self.title = title
 
+    @classmethod
+    def of(cls, code: str) -> "Refusal":
+        """Return the refusal with this code; ValueError where there is none."""
+        for refusal in cls:
+            if refusal.code == code:
+                return refusal
+        raise ValueError(f"{code} is no refusal")
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+
+class Refused(NamedTuple):
     """Why a command was refused, in a sentence and in numbers (decimal strings) for programs."""
 
     refusal: Refusal
     detail: str
-    numbers: Mapping[str, Any] = field(default_factory=dict)
+    numbers: Mapping[str, Any] = MappingProxyType({})

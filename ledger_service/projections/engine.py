@@ -1,30 +1,47 @@
-"""Writes the projections of a batch in the same transaction that appends its entries."""
-
-import json
-from collections.abc import Sequence
+"""Writes the projections of a batch in the same atomic step that appends its entries."""
 
 import asyncpg
 
-from ledger_service.domain.model import Account, Entry, EntryKind
+from ledger_service.domain.batch import Decided
+from ledger_service.domain.model import AccountOpened
+from ledger_service.domain.payloads import metadata_text
+from shared.bulk import Bulk, Row
 
-# Accounts that these entries opened.
-_INSERT_ACCOUNTS = """
-INSERT INTO ledger.accounts
-    (ledger_id, account_id, opened_seq, currency, scale, type, floor_minor, metadata, opened_at)
-SELECT $1, * FROM unnest(
-    $2::uuid[], $3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::bigint[], $8::jsonb[],
-    $9::timestamptz[])
-"""
+# Accounts that the batch opened.
+ACCOUNTS = Bulk(
+    "ledger",
+    "accounts",
+    {
+        "ledger_id": "integer",
+        "account_id": "uuid",
+        "opened_seq": "bigint",
+        "currency": "text",
+        "scale": "smallint",
+        "type": "text",
+        "floor_minor": "bigint",
+        "metadata": "jsonb",
+        "opened_at": "timestamptz",
+    },
+)
 
-# Running totals; one row an account, so an account never appears twice.
-_UPSERT_BALANCES = """
-INSERT INTO ledger.balances (ledger_id, account_id, debits_minor, credits_minor, position)
-SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[])
+# Running totals after the batch; one row an account, so an account never appears twice.
+BALANCES = Bulk(
+    "ledger",
+    "balances",
+    {
+        "ledger_id": "integer",
+        "account_id": "uuid",
+        "debits_minor": "bigint",
+        "credits_minor": "bigint",
+        "position": "bigint",
+    },
+    on_conflict="""
 ON CONFLICT (ledger_id, account_id) DO UPDATE SET
     debits_minor = EXCLUDED.debits_minor,
     credits_minor = EXCLUDED.credits_minor,
     position = EXCLUDED.position
-"""
+""",
+)
 
 
 class ProjectionEngine:
@@ -33,33 +50,42 @@ class ProjectionEngine:
     def __init__(self, ledger_id: int) -> None:
         self._ledger_id = ledger_id
 
-    async def project(
-        self,
-        connection: asyncpg.Connection,
-        entries: Sequence[Entry],
-        accounts: Sequence[Account],
-    ) -> None:
-        """Project `entries`; `accounts` are all that they changed, as they are after the last."""
-        opened = [entry for entry in entries if entry.kind is EntryKind.ACCOUNT_OPENED]
-        if opened:
-            await connection.execute(
-                _INSERT_ACCOUNTS,
+    def account_rows(self, decided: Decided) -> list[Row]:
+        """Return a row of ACCOUNTS for each account that was opened."""
+        return [
+            (
                 self._ledger_id,
-                [entry.entry_id for entry in opened],
-                [entry.seq for entry in opened],
-                [entry.payload["currency"] for entry in opened],
-                [entry.payload["scale"] for entry in opened],
-                [entry.payload["type"] for entry in opened],
-                [entry.payload["floor_minor"] for entry in opened],
-                [json.dumps(entry.payload["metadata"]) for entry in opened],
-                [entry.recorded_at for entry in opened],
+                facts.account_id,
+                entry.seq,
+                facts.currency,
+                facts.scale,
+                facts.type,
+                facts.floor_minor,
+                metadata_text(facts.metadata),
+                entry.recorded_at,
             )
-        if accounts:
-            await connection.execute(
-                _UPSERT_BALANCES,
+            for entry in decided.entries
+            if isinstance(facts := entry.body, AccountOpened)
+        ]
+
+    def balance_rows(self, decided: Decided) -> list[Row]:
+        """Return a row of BALANCES for each account that was opened or moved."""
+        return [
+            (
                 self._ledger_id,
-                [account.account_id for account in accounts],
-                [account.debits_minor for account in accounts],
-                [account.credits_minor for account in accounts],
-                [account.position for account in accounts],
+                account_id,
+                account.debits_minor,
+                account.credits_minor,
+                account.position,
             )
+            for account_id, account in decided.changed.items()
+        ]
+
+    async def project(self, connection: asyncpg.Connection, decided: Decided) -> None:
+        """Write the rows in statements of their own, inside the caller's transaction."""
+        for bulk, rows in (
+            (ACCOUNTS, self.account_rows(decided)),
+            (BALANCES, self.balance_rows(decided)),
+        ):
+            if rows:
+                await connection.execute(bulk.insert(1), *bulk.arrays(rows))

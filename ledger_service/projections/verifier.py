@@ -10,6 +10,7 @@ import asyncpg
 
 from ledger_service.domain.evolve import advance
 from ledger_service.domain.model import Changes, Entry, EntryKind, State
+from ledger_service.event_store import entry_of
 
 ENTRIES_PER_READ = 5_000
 FINDINGS_MAX = 20
@@ -81,16 +82,7 @@ async def _read_entries(
     after = 0
     while rows := await connection.fetch(_ENTRIES, ledger_id, after, ENTRIES_PER_READ):
         after = rows[-1]["seq"]
-        yield [
-            Entry(
-                **{
-                    **row,
-                    "kind": EntryKind(row["kind"]),
-                    "payload": json.loads(row["payload"]),
-                }
-            )
-            for row in rows
-        ]
+        yield [entry_of(row) for row in rows]
 
 
 def _check_order(report: Report, last: Entry | None, entry: Entry) -> None:
@@ -184,7 +176,7 @@ async def _check_projections(
 
 def _facts_of(opening: Entry) -> tuple[Any, ...]:
     """Return what the accounts projection keeps of an opening beside the fold's account."""
-    return opening.seq, opening.recorded_at, opening.payload["metadata"], "open", 1
+    return opening.seq, opening.recorded_at, opening.body.metadata, "open", 1
 
 
 def _check_sum(report: Report, state: State) -> None:

@@ -28,4 +28,4 @@ class Range:
 def text_member(payload: ColumnElement[Any], name: str) -> ColumnElement[str | None]:
     """Return `metadata.<name>` of a journal payload where it is a text, else null."""
     found = payload["metadata"][name]
-    return case((func.jsonb_typeof(found) == "string", found.astext), else_=null())
+    return case((func.json_typeof(found) == "string", found.astext), else_=null())

@@ -3,10 +3,11 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Numeric, Select, cast, func, literal_column, select
+from sqlalchemy import Numeric, Select, Text, cast, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger_service.domain.model import Entry, EntryKind
+from ledger_service.domain.model import Entry
+from ledger_service.event_store import entry_of
 from ledger_service.repositories.rows import USER_TEXTS, Range, text_member
 from ledger_service.tables import journal
 from shared.rows import Columns, decimal_text, fetch_page, json_rows, stream_columns
@@ -72,13 +73,13 @@ async def find_transaction(
             journal.c.effective_at,
             journal.c.recorded_at,
             journal.c.reference,
-            journal.c.payload,
+            cast(journal.c.payload, Text).label("payload"),
         ),
         ledger_id,
     ).where(journal.c.entry_id == transaction_id)
     async with database.connect() as connection:
         row = (await connection.execute(statement)).mappings().one_or_none()
-    return None if row is None else Entry(**{**row, "kind": EntryKind(row["kind"])})
+    return None if row is None else entry_of(row)
 
 
 def _within(statement: Select[Any], ledger_id: int, wanted: Range) -> Select[Any]:

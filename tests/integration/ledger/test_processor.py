@@ -5,6 +5,7 @@ from collections import Counter
 
 import asyncpg
 import httpx
+import pytest
 
 from ledger_service.main import create_app
 from ledger_service.settings import LedgerSettings
@@ -121,10 +122,11 @@ async def test_an_answer_lost_at_commit_is_looked_up_not_guessed(
     assert await balance(ledger, user) == "1.00"
 
 
+@pytest.mark.parametrize("payments", [1, 300], ids=["one statement", "COPY and COMMIT"])
 async def test_a_commit_that_landed_is_found_though_its_answer_was_lost(
-    databases: TestDatabases,
+    databases: TestDatabases, payments: int
 ) -> None:
-    """A wire that swallows what PostgreSQL says to COMMIT, and then breaks."""
+    """A wire that swallows what PostgreSQL says to the commit, and then breaks."""
     async with DeafWire(databases.ledger_url) as wire:
         app = create_app(LedgerSettings(database_url=wire.url))
         transport = httpx.ASGITransport(app)
@@ -133,11 +135,13 @@ async def test_a_commit_that_landed_is_found_though_its_answer_was_lost(
             httpx.AsyncClient(transport=transport, base_url="http://ledger") as client,
         ):
             funding, user = await open_account(client, "internal"), await open_account(client)
-            wire.break_at_commit = True
-            answer = await transfer(client, funding, user, "1.00")
-            assert not wire.break_at_commit, "no COMMIT was cut"
-            assert answer.status_code == 201
-            assert await balance(client, user) == "1.00"
+            wire.break_at = b"" if payments == 1 else b"COMMIT;"
+            answers = await asyncio.gather(
+                *(transfer(client, funding, user, "1.00") for _ in range(payments))
+            )
+            assert wire.break_at is None, "no commit was cut"
+            assert Counter(answer.status_code for answer in answers) == {201: payments}
+            assert await balance(client, user) == f"{payments}.00"
     connection = await asyncpg.connect(databases.admin_url)
     assert await connection.fetchval("SELECT epoch FROM ledger.ledgers") == 1
     await connection.close()

@@ -1,22 +1,20 @@
-"""A wire between a service and PostgreSQL that loses the answer to a COMMIT when it is told to."""
+"""A wire between a service and PostgreSQL that loses the answer to what it is told to."""
 
 import asyncio
 from contextlib import suppress
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
-COMMIT = b"COMMIT;"
-
 
 class DeafWire:
-    """Forwards bytes both ways; with `break_at_commit` the next COMMIT arrives, its answer never.
+    """Forwards bytes both ways; the next request with `break_at` in it is never answered.
 
-    The connection is closed only when PostgreSQL has answered, so the commit has happened.
+    The connection is closed only when PostgreSQL has answered, so it has been done.
     """
 
     def __init__(self, database_url: str) -> None:
         self._parts = urlsplit(database_url)
-        self.break_at_commit = False
+        self.break_at: bytes | None = None
         self.url = ""
 
     async def __aenter__(self) -> Self:
@@ -47,8 +45,8 @@ class DeafWire:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, deaf: asyncio.Event
     ) -> None:
         while data := await reader.read(65_536):
-            if self.break_at_commit and COMMIT in data:
-                self.break_at_commit = False
+            if self.break_at is not None and self.break_at in data:
+                self.break_at = None
                 deaf.set()
             writer.write(data)
             await writer.drain()

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from ledger_service.domain.decide import Accepted, decide, unbalanced
-from ledger_service.domain.evolve import evolve, legs_of
+from ledger_service.domain.evolve import evolve
 from ledger_service.domain.model import Direction, Leg
 from ledger_service.domain.refusals import Refusal, Refused
 from tests.unit.ledger.builders import (
@@ -158,4 +158,4 @@ def test_every_debit_has_its_credit() -> None:
 def test_opening_an_account_moves_no_money() -> None:
     verdict = decide(books(), an_opening(), NOON)
     assert isinstance(verdict, Accepted)
-    assert legs_of(verdict.entry) == ()
+    assert verdict.entry.body.legs == ()

@@ -1,0 +1,46 @@
+"""From an Idempotency-Key header and a body to the key under which the ledger keeps the outcome."""
+
+import json
+from hashlib import sha256
+from json.encoder import encode_basestring_ascii
+from typing import Any
+
+from ledger_service.api.bodies import TransferBody
+from ledger_service.domain.commands import Key
+from shared.idempotency import identify
+
+HASH_BYTES = 16
+
+
+def body_key(key: str | None, operation: str, body: Any) -> Key | None:
+    """Return the key for `operation` with a body of plain JSON values."""
+    identified = identify(key, operation, body)
+    if identified is None:
+        return None
+    return Key(identified.key_hash[:HASH_BYTES], identified.fingerprint[:HASH_BYTES])
+
+
+def transfer_key(key: str | None, body: TransferBody) -> Key | None:
+    """Return what `body_key` returns for a transfer, several times as fast."""
+    if key is None:
+        return None
+    return Key(sha256(key.encode()).digest()[:HASH_BYTES], transfer_fingerprint(body))
+
+
+def transfer_fingerprint(body: TransferBody) -> bytes:
+    """Return the hash that tells one transfer's request from another."""
+    effective_at, metadata, reference = "null", "{}", "null"
+    if body.effective_at is not None:
+        effective_at = json.dumps(body.model_dump(mode="json")["effective_at"])
+    if body.metadata:
+        metadata = json.dumps(body.metadata, sort_keys=True, separators=(",", ":"))
+    if body.reference is not None:
+        reference = encode_basestring_ascii(body.reference)
+    canonical = (
+        f'["transfer",{{"amount":{encode_basestring_ascii(body.amount)},'
+        f'"currency":"{body.currency}",'
+        f'"destination_account_id":"{body.destination_account_id}","effective_at":{effective_at},'
+        f'"metadata":{metadata},"reference":{reference},'
+        f'"source_account_id":"{body.source_account_id}"}}]'
+    )
+    return sha256(canonical.encode()).digest()[:HASH_BYTES]

@@ -1,0 +1,149 @@
+"""Decides what was asked for together: each command in its turn, each with a verdict of its own."""
+
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from ledger_service.domain.commands import Asked, Key
+from ledger_service.domain.decide import decide
+from ledger_service.domain.evolve import advance
+from ledger_service.domain.model import Account, Entry, Event, State
+from ledger_service.domain.refusals import Refused
+
+
+class Posted(NamedTuple):
+    """The command was accepted; `is_replayed` where its key had posted it before."""
+
+    entry: Entry
+    events: tuple[Event, ...]
+    is_replayed: bool = False
+
+
+class Declined(NamedTuple):
+    """The command was refused; `place` counts it in an atomic group, which it sinks."""
+
+    refused: Refused
+    is_replayed: bool = False
+    place: int | None = None
+
+
+class Reused(NamedTuple):
+    """The key came with another request before."""
+
+    place: int | None = None
+
+
+Outcome = Posted | Declined | Reused
+
+
+class Kept(NamedTuple):
+    """The first outcome under a key, and None where the key stands for a whole group.
+
+    The commands of a group have keys of their own, under which their outcomes are found.
+    """
+
+    key: Key
+    outcome: Posted | Declined | None
+
+
+class Group(NamedTuple):
+    """Commands that came in one request; `is_atomic` where one refusal refuses them all."""
+
+    asked: Sequence[Asked]
+    key: Key | None = None
+    is_atomic: bool = False
+
+
+@dataclass(slots=True)
+class Decided:
+    """What is decided so far and not yet written, on top of `state` and the `known` keys."""
+
+    state: State
+    recorded_at: datetime
+    known: Mapping[bytes, Kept]
+    entries: list[Entry] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    changed: dict[UUID, Account] = field(default_factory=dict)
+    kept: dict[bytes, Kept] = field(default_factory=dict)
+
+    def find_kept(self, key: Key) -> Kept | None:
+        return self.kept.get(key.key_hash) or self.known.get(key.key_hash)
+
+    def keep(self, key: Key, outcome: Posted | Declined | None) -> None:
+        self.kept[key.key_hash] = Kept(key, outcome)
+
+    def fork(self) -> "Decided":
+        """Return a copy to decide on further; `absorb` it, or forget it and nothing was done."""
+        return Decided(
+            State(self.state.last_seq, dict(self.state.accounts)),
+            self.recorded_at,
+            ChainMap(self.kept, dict(self.known)),
+        )
+
+    def absorb(self, fork: "Decided") -> None:
+        self.state = fork.state
+        self.entries += fork.entries
+        self.events += fork.events
+        self.changed |= fork.changed
+        self.kept |= fork.kept
+
+
+def decide_group(decided: Decided, group: Group) -> list[Outcome]:
+    """Return the outcome of each command of `group`, or of an atomic one that fails just the cause.
+
+    `decided` grows by what is accepted. A key of the group itself is found again by the key and
+    the fingerprint of the whole; the commands then are found by theirs.
+    """
+    if group.key is not None and (first := decided.find_kept(group.key)) is not None:
+        if first.key.fingerprint != group.key.fingerprint:
+            return [Reused()]
+        if isinstance(first.outcome, Declined):
+            return [first.outcome._replace(is_replayed=True)]
+    if group.is_atomic:
+        return _decide_atomically(decided, group)
+    if group.key is not None:
+        decided.keep(group.key, None)
+    return [_decide_one(decided, asked) for asked in group.asked]
+
+
+def _decide_atomically(decided: Decided, group: Group) -> list[Outcome]:
+    fork = decided.fork()
+    outcomes: list[Outcome] = []
+    for place, asked in enumerate(group.asked):
+        outcome = _decide_one(fork, asked)
+        if not isinstance(outcome, Posted):
+            cause = outcome._replace(place=place)
+            if group.key is not None and isinstance(cause, Declined):
+                decided.keep(group.key, cause._replace(is_replayed=False))
+            return [cause]
+        outcomes.append(outcome)
+    decided.absorb(fork)
+    if group.key is not None:
+        decided.keep(group.key, None)
+    return outcomes
+
+
+def _decide_one(decided: Decided, asked: Asked) -> Outcome:
+    command, key = asked
+    if key is not None and (first := decided.find_kept(key)) is not None:
+        if first.key.fingerprint != key.fingerprint or first.outcome is None:
+            return Reused()
+        return first.outcome._replace(is_replayed=True)
+    verdict = decide(decided.state, command, decided.recorded_at)
+    outcome: Posted | Declined
+    if isinstance(verdict, Refused):
+        outcome = Declined(verdict)
+    else:
+        entry = verdict.entry
+        accounts, events = advance(decided.state, entry)
+        decided.entries.append(entry)
+        decided.events.extend(events)
+        for account in accounts:
+            decided.changed[account.account_id] = account
+        outcome = Posted(entry, events)
+    if key is not None:
+        decided.kept[key.key_hash] = Kept(key, outcome)
+    return outcome

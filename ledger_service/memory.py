@@ -1,0 +1,59 @@
+"""What a committer remembers of a ledger between two of its batches."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from ledger_service.domain.batch import Decided, Kept
+from ledger_service.domain.model import Account
+from ledger_service.event_store import Head
+
+ACCOUNTS_MAX = 200_000
+KEYS_MAX = 10_000
+
+
+class Memory:
+    """Accounts as they are at `head`, and recent keys, which never change once they are kept.
+
+    Only what is committed enters. Whoever finds the head elsewhere calls `reset`.
+    """
+
+    def __init__(self) -> None:
+        self.head: Head | None = None
+        self.accounts: dict[UUID, Account] = {}
+        self.kept: dict[bytes, Kept] = {}
+
+    def missing(self, account_ids: Iterable[UUID]) -> list[UUID]:
+        """Return those of `account_ids` that are not remembered."""
+        known = self.accounts
+        return [account_id for account_id in account_ids if account_id not in known]
+
+    def reset(self, head: Head) -> None:
+        """Forget the accounts: the history ends at `head` now, and others have written."""
+        self.head = head
+        self.accounts.clear()
+
+    def forget(self) -> None:
+        """Forget all that rests on the present connection."""
+        self.head = None
+        self.accounts.clear()
+
+    def remember(self, head: Head, decided: Decided) -> None:
+        """Take over a batch that is committed and ends at `head`."""
+        self.head = head
+        self.accounts.update(decided.changed)
+        _drop_oldest(self.accounts, ACCOUNTS_MAX)
+        self.remember_keys(decided.kept)
+
+    def remember_keys(self, kept: Mapping[bytes, Kept]) -> None:
+        """Take over outcomes that are committed."""
+        self.kept.update(kept)
+        _drop_oldest(self.kept, KEYS_MAX)
+
+
+def _drop_oldest(remembered: dict[Any, Any], length_max: int) -> None:
+    """Drop a tenth beyond what is wanted, so that this is seldom done."""
+    if len(remembered) > length_max:
+        surplus = len(remembered) - length_max + length_max // 10
+        for key in list(remembered)[:surplus]:
+            del remembered[key]
