@@ -1,0 +1,70 @@
+"""Batches measured, and a ledger filled by them."""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from scripts.bench.ledger.measure import Sample
+from scripts.bench.ledger.options import child_environment
+from scripts.bench.ledger.server import BenchError
+from shared.stack_files import PROJECT_ROOT
+
+BATCH_TRANSFERS = 8_000
+EVENTS_PER_TRANSFER = 2
+CLIENT_SECONDS_MAX = 3_600
+NOT_FOUND = "404"
+
+
+class NotServed(BenchError):
+    """The ledger under measurement has no such route."""
+
+
+def measure_batches(port: int, accounts: Path, batches: int) -> Sample:
+    """Post batches built beforehand; the rate counts transfers."""
+    return _sample(_run_client(port, accounts, batches))
+
+
+def fill(port: int, accounts: Path, events: int) -> Sample:
+    """Store at least `events` events by batches, each of which must be accepted whole."""
+    batches = -(-events // (BATCH_TRANSFERS * EVENTS_PER_TRANSFER))
+    sample = _sample(_run_client(port, accounts, batches, "--build-late"))
+    if sample.errors:
+        raise BenchError(f"The ledger could not be filled: {sample.errors}")
+    return sample
+
+
+def _sample(said: dict[str, Any]) -> Sample:
+    each = said["seconds_each"]
+    return Sample(
+        rate=said["posted"] / said["seconds"],
+        details={
+            "p50_ms": statistics.median(each) * 1e3,
+            "max_ms": each[-1] * 1e3,
+            "requests": len(each),
+        },
+        errors=dict.fromkeys(said["failures"], 1),
+    )
+
+
+def _run_client(port: int, accounts: Path, batches: int, *more: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "scripts.bench.ledger.batch_client", "--port", str(port)]
+    command += ["--accounts", str(accounts), "--batches", str(batches), *more]
+    command += ["--size", str(BATCH_TRANSFERS)]
+    ran = subprocess.run(
+        command,
+        cwd=PROJECT_ROOT,
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=CLIENT_SECONDS_MAX,
+    )
+    if ran.returncode:
+        raise BenchError(f"The batch client failed: {ran.stderr.strip().splitlines()[-1]}")
+    said: dict[str, Any] = json.loads(ran.stdout)
+    if NOT_FOUND in said["statuses"]:
+        raise NotServed("POST /ledger/batch/ is not served (404).")
+    return said
