@@ -115,7 +115,8 @@ async def _cycle(strike: Strike, victims: Victims, result: Result) -> None:
     else:
         struck_at = time.monotonic()
         if strike.kind in (Kind.POSTGRES, Kind.BOTH):
-            await asyncio.to_thread(victims.kill_postgres)
+            is_caught = await victims.kill_postgres(at_commit=strike.at_commit)
+            result.book.tallies["killed at a commit"] += is_caught
         if strike.kind is Kind.BOTH:
             victims.kill_services()
         if strike.kind is Kind.SERVICE:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 STRIKE_SECONDS_MIN, STRIKE_SECONDS_MAX = 0.2, 2.0
+AT_COMMIT_SHARE = 0.7
 TERMINATIONS_MAX = 60
 TERMINATION_PAUSE_SECONDS_MAX = 0.03
 
@@ -37,6 +38,7 @@ class Strike:
     kind: Kind
     after_seconds: float
     service: int  # which process, where one is struck
+    at_commit: bool  # PostgreSQL is killed as a commit is on its way to the disk
     pauses_seconds: tuple[float, ...]  # before each ending of the committers' sessions
 
 
@@ -58,5 +60,6 @@ def _strike(kind: Kind, plan: Plan, chance: random.Random) -> Strike:
         kind=kind,
         after_seconds=chance.uniform(STRIKE_SECONDS_MIN, STRIKE_SECONDS_MAX),
         service=chance.randrange(plan.services),
+        at_commit=chance.random() < AT_COMMIT_SHARE and not plan.is_control,
         pauses_seconds=tuple(pauses) if kind is Kind.COMMITTER else (),
     )

@@ -24,23 +24,10 @@ from shared.stack_files import PROJECT_ROOT
 READY_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.02
 LOG_CHARS_SHOWN = 2_000
-_COMMITTER = "kairon ledger committer"
-# Ends the sessions that commit: at once, or as one of them waits for its log to reach the disk.
-# Such a session commits first and ends then, so its client cannot know what became of it.
-_END_COMMITTERS = f"""
-CREATE FUNCTION pg_temp.end_committers(is_aimed boolean) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-    ended bigint;
-BEGIN
-    FOR look IN 1..3000 LOOP
-        PERFORM pg_stat_clear_snapshot();
-        SELECT count(pg_terminate_backend(pid)) INTO ended FROM pg_stat_get_activity(NULL)
-        WHERE application_name = '{_COMMITTER}' AND (NOT is_aimed OR wait_event ILIKE 'wal%');
-        EXIT WHEN ended > 0;
-    END LOOP;
-    RETURN ended;
-END $$
-"""  # noqa: S608 - a constant of our own
+CATCHES_TRIED_MAX = 300
+_COMMITTERS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'kairon ledger committer'"
+_END_COMMITTERS = f"SELECT count(pg_terminate_backend(pid)) FROM ({_COMMITTERS})"  # noqa: S608
+_WAITS_FOR_LOG = "SELECT coalesce(wait_event ILIKE 'wal%', false) FROM pg_stat_get_activity($1)"
 
 
 class Victims:
@@ -78,7 +65,21 @@ class Victims:
         for number in range(len(self.ports)):
             self.kill_service(number)
 
-    def kill_postgres(self) -> None:
+    async def kill_postgres(self, *, at_commit: bool) -> bool:
+        """Kill PostgreSQL; say whether it was caught `at_commit`, if that was asked for.
+
+        A session that waits for its log to be flushed has written its commit and not yet said so:
+        killed there, nobody was told of what the books will hold.
+        """
+        administrator = await asyncpg.connect(self.admin_url)
+        try:
+            is_caught = at_commit and await _catch_at_commit(administrator)
+            await asyncio.to_thread(self._kill_postgres)
+        finally:
+            administrator.terminate()
+        return is_caught
+
+    def _kill_postgres(self) -> None:
         """Kill the postmaster and all its children at once, as a machine's end would.
 
         Each child leads a process group of its own, so they are killed one by one, while the
@@ -98,12 +99,9 @@ class Victims:
         """Let PostgreSQL end the sessions that commit, after each pause; say how many it ended."""
         administrator, ended = await asyncpg.connect(self.admin_url), 0
         try:
-            await administrator.execute(_END_COMMITTERS)
-            for number, pause_seconds in enumerate(pauses_seconds):
+            for pause_seconds in pauses_seconds:
                 await asyncio.sleep(pause_seconds)
-                ended += await administrator.fetchval(
-                    "SELECT pg_temp.end_committers($1)", number % 2 == 0
-                )
+                ended += await administrator.fetchval(_END_COMMITTERS)
         finally:
             await administrator.close()
         return ended
@@ -158,6 +156,18 @@ class Victims:
                 said = self.log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARS_SHOWN:]
                 raise VictimLost(f"A ledger process does not get ready (exit {code}):\n{said}")
             await asyncio.sleep(POLL_SECONDS)
+
+
+async def _catch_at_commit(administrator: asyncpg.Connection) -> bool:
+    """Stop a committing session while it waits for its log, and leave it so; False if none was."""
+    for _ in range(CATCHES_TRIED_MAX):
+        for (pid,) in await administrator.fetch(f"{_COMMITTERS} AND state = 'active'"):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                if await administrator.fetchval(_WAITS_FOR_LOG, pid):
+                    return True
+                os.kill(pid, signal.SIGCONT)
+    return False
 
 
 class VictimLost(Exception):
