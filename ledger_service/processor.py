@@ -42,7 +42,7 @@ from ledger_service.event_store import EventStore, Head
 from ledger_service.memory import Memory
 from shared.clock import Clock, utc_now
 from shared.database import connect
-from shared.errors import AppError, DatabaseUnavailable, KeyInFlight, QueueFull
+from shared.errors import AppError, DatabaseUnavailable, InternalError, KeyInFlight, QueueFull
 from shared.problems import is_connection_trouble
 
 HEAD_WAIT_MS_MAX = 5_000
@@ -212,7 +212,7 @@ class CommandProcessor:
                 return
             else:
                 log.error("command_failed", exc_info=error)
-                outcomes = [CommandFailed("the service made a mistake; nothing was written")]
+                outcomes = [InternalError("the service made a mistake; nothing was written")]
         for pending, outcome in zip(batch, outcomes, strict=True):
             pending.resolve(outcome)
 
@@ -359,12 +359,6 @@ class CommandProcessor:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
-
-
-class CommandFailed(AppError):
-    """A mistake of the service itself; the log has its trace."""
-
-    code, title, status = "internal_error", "The service made a mistake", 500
 
 
 def _accounts_of(batch: Sequence[Pending]) -> set[UUID]:

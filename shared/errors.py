@@ -7,6 +7,7 @@ AppError
 ├── Conflict                409
 │   └── KeyInFlight         409  the first request under this Idempotency-Key is still under way
 ├── KeyReused               422  the Idempotency-Key came with another request before
+├── InternalError           500  a mistake of the service itself; the log has its trace
 └── Unavailable             503  try again later; safe with the same Idempotency-Key
     ├── QueueFull           503
     └── DatabaseUnavailable 503
@@ -56,6 +57,10 @@ class KeyInFlight(Conflict):
 
 class KeyReused(AppError):
     code, title, status = "idempotency_key_reused", "The key belongs to another request", 422
+
+
+class InternalError(AppError):
+    code, title, status = "internal_error", "The service made a mistake", 500
 
 
 class Unavailable(AppError):

@@ -25,6 +25,7 @@ from prometheus_client import (
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.lean import LeanLane, LeanRoute
@@ -59,6 +60,19 @@ class Metrics:
         object.__setattr__(self, "seconds", seconds)
 
 
+class _Service(FastAPI):
+    """A FastAPI application with a lane in front of all that the framework does to a request."""
+
+    lane: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.lane(scope, receive, send)
+
+    async def call_framework(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request that no lean route takes."""
+        await super().__call__(scope, receive, send)
+
+
 def create_service(
     *,
     title: str,
@@ -80,13 +94,16 @@ def create_service(
     document to ids that exist, so that its examples work when pressed. `app.state.metrics` holds
     the Metrics; paths answer with and without their trailing slash.
     """
-    app: FastAPI = FastAPIOffline(
+    app = _Service(
         title=title,
         description=description,
         version=version,
+        docs_url=None,
+        redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
     )
+    app.router.routes += _offline_pages(title)
     app.state.metrics = Metrics()
     app.state.routers = routers
     install_problem_handlers(app)
@@ -99,9 +116,9 @@ def create_service(
     )
     app.add_middleware(_SlashMiddleware, collections=_collection_paths(routers))
     app.add_middleware(_RequestMiddleware, metrics=app.state.metrics)
-    app.add_middleware(
-        LeanLane,
-        service=app,
+    app.lane = LeanLane(
+        app.call_framework,
+        state=app.state,
         routes=lean_routes,
         body_bytes_max=body_bytes_max,
         fixed_headers=_SECURITY_HEADERS,
@@ -109,6 +126,15 @@ def create_service(
         seconds=app.state.metrics.seconds,
     )
     return app
+
+
+def _offline_pages(title: str) -> list[BaseRoute]:
+    """Return the routes of Swagger UI and ReDoc with their assets, which need no other host."""
+    offline: FastAPI = FastAPIOffline(title=title)
+    ours = ("/static-offline-docs", "/docs", "/redoc")
+    return [
+        route for route in offline.router.routes if getattr(route, "path", "").startswith(ours)
+    ]
 
 
 def _add_probes(app: FastAPI, readiness: Callable[[FastAPI], Awaitable[dict[str, Any]]]) -> None:

@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 import jiter
 import structlog
 from prometheus_client import Counter, Histogram
-from starlette.applications import Starlette
 from starlette.datastructures import State
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid4
 
-from shared.errors import AppError
+from shared.errors import AppError, InternalError
 from shared.problems import MEDIA_TYPE, problem_body
 
 SLOW_SECONDS = 1.0
@@ -57,7 +56,7 @@ LeanRoute = Callable[[LeanRequest], Awaitable[LeanAnswer] | None]
 
 
 class LeanLane:
-    """ASGI middleware that offers POST requests to lean routes before anything else sees them.
+    """An ASGI application that offers POST requests to lean routes before anything else sees them.
 
     Their successes are counted in the metrics but not logged one by one: the journal has them.
     """
@@ -66,7 +65,7 @@ class LeanLane:
         self,
         app: ASGIApp,
         *,
-        service: Starlette,
+        state: State,
         routes: Mapping[str, LeanRoute],
         body_bytes_max: int,
         fixed_headers: Mapping[str, str],
@@ -74,7 +73,7 @@ class LeanLane:
         seconds: Histogram,
     ) -> None:
         self._app = app
-        self._state = service.state
+        self._state = state
         self._routes = {path: (path, route) for path, route in routes.items()}
         self._routes |= {path.rstrip("/"): (path, route) for path, route in routes.items()}
         self._body_bytes_max = body_bytes_max
@@ -110,6 +109,9 @@ class LeanLane:
             answer = await answering
         except AppError as error:
             answer = _problem(error, path)
+        except Exception as error:
+            log.error("unexpected_error", exc_info=error)
+            answer = _problem(InternalError("the error is in the service's log"), path)
         request_id = headers.get(b"x-request-id", b"")
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = str(uuid4()).encode()
