@@ -5,9 +5,11 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from scripts.bench.ledger.http_posts import post, request_bytes
 from scripts.bench.ledger.server import BenchError
 
 CONNECTIONS_OPENING = 64
+CREATED = 201
 FUNDS = "1000000.00"
 HOT_FUNDS = "10000000000.00"  # the first account pays in every transfer of one cell
 
@@ -29,18 +31,12 @@ def open_books(port: int, accounts: int) -> list[str]:
         }
         for index, account_id in enumerate(ids)
     ]
-    _create(port, [_request("/ledger/transfer/", transfer) for transfer in transfers])
+    _create(port, [request_bytes("/ledger/transfer/", transfer) for transfer in transfers])
     return ids
 
 
 def _open(kind: str) -> bytes:
-    return _request("/ledger/account/", {"currency": "USD", "type": kind})
-
-
-def _request(path: str, document: dict[str, Any]) -> bytes:
-    body = json.dumps(document, separators=(",", ":")).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: ledger\r\nContent-Type: application/json\r\n"
-    return head.encode() + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    return request_bytes("/ledger/account/", {"currency": "USD", "type": kind})
 
 
 def _create(port: int, requests: Sequence[bytes]) -> list[dict[str, Any]]:
@@ -63,11 +59,8 @@ async def _work(
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         for index, request in waiting:
-            writer.write(request)
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
-            body = await reader.readexactly(length)
-            if not head.startswith(b"http/1.1 201"):
+            status, body = await post(reader, writer, request)
+            if status != CREATED:
                 raise BenchError(f"The ledger refused to set up the books: {body.decode()[:300]}")
             answers[index] = json.loads(body)
     finally:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from scripts.bench.ledger.measure import Sample
 from scripts.bench.ledger.server import BenchError
 
+ROUNDS_MAX = 1_000
+
 
 @dataclass(slots=True)
 class Cell:
@@ -16,16 +18,21 @@ class Cell:
     measure: Callable[[], Sample]
     unit: str
     beside: str
+    rounds_max: int = ROUNDS_MAX
     samples: list[Sample] = field(default_factory=list)
     note: str = ""
 
     def take(self) -> None:
-        """Measure once more, unless it has shown that it cannot be measured."""
-        if not self.note:
+        """Measure once more, unless that is enough or it has shown that it cannot be measured."""
+        if not self.note and len(self.samples) < self.rounds_max:
             try:
                 self.samples.append(self.measure())
             except BenchError as error:
                 self.note = str(error)
+
+    def last(self) -> str:
+        """Say what the last measurement was."""
+        return self.note or f"{self.samples[-1].rate:,.0f} {self.unit}"
 
     @property
     def rate(self) -> float | None:

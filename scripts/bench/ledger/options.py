@@ -52,11 +52,11 @@ def parse_options(prog: str, epilog: str) -> Options:
     parser.add_argument("--data-dir", type=Path, help="kept afterwards; else a temporary one")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write every value there")
     given = parser.parse_args()
-    groups = tuple(given.only.split(",")) if given.only else tuple(GROUPS)
-    if unknown := sorted(set(groups) - GROUPS.keys()):
+    chosen = set(given.only.split(",")) if given.only else set(GROUPS)
+    if unknown := sorted(chosen - GROUPS.keys()):
         parser.error(f"there is no group {', '.join(unknown)}; there are {', '.join(GROUPS)}")
     return Options(
-        groups=groups,
+        groups=tuple(name for name in GROUPS if name in chosen),
         seconds=given.seconds or (2 if given.quick else 6),
         rounds=given.rounds or (2 if given.quick else 3),
         accounts=given.accounts or (2_000 if given.quick else 10_000),

@@ -28,7 +28,7 @@ NOTES = (
 
 def show(cells: Sequence[Cell], verdicts: Sequence[Verdict], facts: Mapping[str, str]) -> None:
     """Print the table, where the CPU went, the verdicts and the notes."""
-    console = Console(width=None if os.isatty(1) else 130)
+    console = Console(width=None if os.isatty(1) else 170)
     console.print(_table(cells))
     for cell in cells:
         for error in {error for sample in cell.samples for error in sample.errors}:
@@ -97,6 +97,13 @@ def cpu_text(cell: Cell) -> str:
     shares = [(who, cell.median(f"cpu_{who}")) for who in ("service", "postgres", "wrk")]
     told = [f"{who} {share:.2f}" for who, share in shares if share is not None]
     return f"CPU in '{cell.name}': {', '.join(told)}" if told else ""
+
+
+def memory_text(cell: Cell) -> str:
+    """Say what memory the service held in an export; "" where that was not looked at."""
+    held = [cell.median(f"rss_{when}_mb") for when in ("before", "peak", "after")]
+    before, peak, after = (f"{megabytes or 0:,.0f}" for megabytes in held)
+    return f"service memory in '{cell.name}': {before} MB, peak {peak}, then {after}" * all(held)
 
 
 def _table(cells: Sequence[Cell]) -> Table:

@@ -25,6 +25,7 @@ class Running:
 
     service: Service
     port: int
+    database: str = ""
 
 
 class Services:
@@ -51,7 +52,7 @@ class Services:
                     "KAIRON_DATA_DIR": str(root),
                 },
             )
-            started.append(Running(service, port))
+            started.append(Running(service, port, database))
             self._running.append(started[-1])
         _wait_until_ready(started, "/readyz")
         return started
@@ -77,6 +78,10 @@ class Services:
         self._running.append(running)
         _wait_until_ready([running], "/ready")
         return running
+
+    def ports(self, database: str) -> list[int]:
+        """Return the ports of the ledger processes on a database."""
+        return [one.port for one in self._running if one.database == database]
 
     def pids(self, ports: Sequence[int]) -> list[int]:
         """Return the process ids of the services on these ports."""
