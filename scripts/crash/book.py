@@ -9,6 +9,7 @@ from ledger_service.domain.refusals import Refusal
 from scripts.lean_http import Response
 
 FINDINGS_MAX = 50
+BATCH_REFUSED = "batch_refused"
 REFUSAL_CODES = frozenset(refusal.code for refusal in Refusal)
 
 
@@ -68,6 +69,7 @@ class Verdict:
     code: str  # "posted", or the refusal's own
     transaction_id: str | None = None
     seq: int | None = None
+    is_replayed: bool = field(default=False, compare=False)
 
     @property
     def is_posted(self) -> bool:
@@ -115,11 +117,12 @@ def verdicts_of(order: Order, response: Response) -> dict[str, Verdict] | None:
         return None
     document = response.json()
     if order.mode is None:
-        verdict = _verdict(status, document)
+        is_replayed = response.headers.get("idempotency-replayed") == "true"
+        verdict = _verdict(status, document | {"replayed": is_replayed})
         return None if verdict is None else {order.key: verdict}
     keys = [transfer.key for transfer in order.transfers]
-    if status == 422 and order.mode == "atomic" and document.get("code") == "batch_refused":
-        return {key: Verdict("batch_refused") for key in keys}
+    if status == 422 and order.mode == "atomic" and document.get("code") == BATCH_REFUSED:
+        return {key: Verdict(BATCH_REFUSED) for key in keys}
     if status not in (200, 207) or len(document["results"]) != len(keys):
         return None
     verdicts = [_verdict(one["status"], one) for one in document["results"]]
@@ -129,8 +132,9 @@ def verdicts_of(order: Order, response: Response) -> dict[str, Verdict] | None:
 
 
 def _verdict(status: int, document: dict[str, Any]) -> Verdict | None:
+    is_replayed = document.get("replayed") is True
     if status == 201:
-        return Verdict("posted", document["transaction_id"], document["seq"])
+        return Verdict("posted", document["transaction_id"], document["seq"], is_replayed)
     if status == 422 and document.get("code") in REFUSAL_CODES:
-        return Verdict(document["code"])
+        return Verdict(document["code"], is_replayed=is_replayed)
     return None

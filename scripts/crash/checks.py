@@ -14,7 +14,7 @@ import asyncpg
 
 from ledger_service.projections.verifier import verify
 from ledger_service.tables import MAIN_LEDGER_ID
-from scripts.crash.book import Book, Order, verdicts_of
+from scripts.crash.book import BATCH_REFUSED, Book, Order, verdicts_of
 from scripts.lean_http import LeanClient
 
 REPLAY_CLIENTS = 8
@@ -91,13 +91,17 @@ async def _replay(client: LeanClient, book: Book, order: Order) -> None:
     response = await client.post(order.path, order.document(), key=order.header_key)
     book.tallies["replays"] += 1
     first = {transfer.key: book.verdicts[transfer.key] for transfer in order.transfers}
-    if verdicts_of(order, response) != first:
+    again = verdicts_of(order, response)
+    if again != first:
         book.note(
             f"{order.key} was answered {list(first.values())}; replayed, it gets "
             f"{response.status} {response.body[:300]!r}"
         )
-    elif order.header_key and response.headers.get("idempotency-replayed") != "true":
-        book.note(f"{order.key} was acknowledged, and sent again it is not a replay")
+        return
+    for key, verdict in again.items():
+        if verdict.is_replayed or verdict.code == BATCH_REFUSED:  # which does not say
+            continue
+        book.note(f"{key} was acknowledged, and sent again it is not a replay")
 
 
 def _compare(book: Book, keys: Iterable[str], rows: Sequence[asyncpg.Record]) -> None:

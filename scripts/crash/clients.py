@@ -80,7 +80,7 @@ class Client:
                 self._book.note(f"{order.key} got {response.status}: {response.body[:300]!r}")
                 self._book.tallies["unclassified"] += 1
                 return
-            self._conclude(order, history, response, verdicts)
+            self._conclude(order, history, verdicts)
             return
 
     async def _attempt(self, order: Order, history: History) -> Response | None:
@@ -116,11 +116,11 @@ class Client:
         if problem["code"] != "queue_full" and "nothing was written" not in problem["detail"]:
             history.may_be_written = True
 
-    def _conclude(
-        self, order: Order, history: History, response: Response, verdicts: dict[str, Verdict]
-    ) -> None:
-        is_replay = response.headers.get("idempotency-replayed") == "true"
+    def _conclude(self, order: Order, history: History, verdicts: dict[str, Verdict]) -> None:
+        is_replay = any(verdict.is_replayed for verdict in verdicts.values())
         tallies = self._book.tallies
+        if order.mode is not None:
+            tallies[f"{order.mode} batches"] += 1
         if history.may_be_written:
             tallies["unknown outcomes"] += 1
             tallies["unknown, had landed" if is_replay else "unknown, had not landed"] += 1
