@@ -7,9 +7,10 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from ledger_service.api import accounts, events, transactions, transfers
+from ledger_service.api import accounts, batches, events, transactions, transfers
 from ledger_service.api.answers import TRANSFER_PATH
 from ledger_service.api.bodies import ACCOUNT_EXAMPLE, OTHER_ACCOUNT_EXAMPLE, TRANSACTION_EXAMPLE
+from ledger_service.api.verdicts import BATCH_PATH
 from ledger_service.dependencies import Resources
 from ledger_service.processor import CommandProcessor
 from ledger_service.repositories.accounts import head_now
@@ -50,11 +51,18 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
         description=_DESCRIPTION,
         version=version("kairon"),
         body_bytes_max=settings.body_bytes_max,
-        lean_routes={TRANSFER_PATH: transfers.LeanTransfer()},
+        body_bytes_max_by_path={
+            BATCH_PATH: settings.batch_bytes_max,
+            BATCH_PATH.rstrip("/"): settings.batch_bytes_max,
+        },
+        lean_routes={
+            TRANSFER_PATH: transfers.LeanTransfer(settings.body_bytes_max),
+            BATCH_PATH: batches.LeanBatch(settings.batch_bytes_max),
+        },
         lifespan=lifespan,
         readiness=_readiness,
         examples=_examples,
-        routers=[module.router for module in (accounts, transfers, transactions, events)],
+        routers=[module.router for module in (accounts, transfers, batches, transactions, events)],
     )
 
 

@@ -33,6 +33,9 @@ class LedgerSettings(ServiceSettings):
     batch_max: int = Field(
         default=500, ge=1, le=5_000, description="commands that are committed together at most"
     )
+    batch_bytes_max: int = Field(
+        default=16_777_216, ge=1_024, description="largest body of a batch of transfers"
+    )
     answer_seconds_max: float = Field(
         default=30, gt=0, le=600, description="longest that a caller waits for the commit"
     )

@@ -87,7 +87,9 @@ def create_app(
         description=_DESCRIPTION,
         version=version("kairon"),
         body_bytes_max=settings.body_bytes_max,
-        streamed_paths=frozenset({uploads.UPLOADS_PATH, uploads.UPLOADS_PATH + "/"}),
+        body_bytes_max_by_path=dict.fromkeys(
+            (uploads.UPLOADS_PATH, uploads.UPLOADS_PATH + "/"), None
+        ),
         lifespan=lifespan,
         readiness=_readiness,
         examples=_examples,

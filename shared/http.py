@@ -80,7 +80,7 @@ def create_service(
     version: str,
     routers: Sequence[APIRouter],
     body_bytes_max: int,
-    streamed_paths: frozenset[str] = frozenset(),
+    body_bytes_max_by_path: Mapping[str, int | None] = MappingProxyType({}),
     lean_routes: Mapping[str, LeanRoute] = MappingProxyType({}),
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     readiness: Callable[[FastAPI], Awaitable[dict[str, Any]]],
@@ -88,11 +88,11 @@ def create_service(
 ) -> FastAPI:
     """Return an application with `routers` and all that every service has.
 
-    `readiness` returns facts for /readyz or raises Unavailable (503). Bodies are capped, except on
-    `streamed_paths`, whose routes count for themselves. `lean_routes` are offered the POST requests
-    to their paths first, see shared/lean.py. `examples` maps ids in the OpenAPI
-    document to ids that exist, so that its examples work when pressed. `app.state.metrics` holds
-    the Metrics; paths answer with and without their trailing slash.
+    `readiness` returns facts for /readyz or raises Unavailable (503). Bodies are capped;
+    `body_bytes_max_by_path` has other caps, None where a route counts for itself. `lean_routes` are
+    offered the POST requests to their paths first, see shared/lean.py. `examples` maps ids in the
+    OpenAPI document to ids that exist, so that its examples work when pressed. `app.state.metrics`
+    holds the Metrics; paths answer with and without their trailing slash.
     """
     app = _Service(
         title=title,
@@ -112,7 +112,7 @@ def create_service(
     _add_probes(app, readiness)
     _serve_openapi(app, examples)
     app.add_middleware(
-        _BodyLimitMiddleware, bytes_max=body_bytes_max, streamed_paths=streamed_paths
+        _BodyLimitMiddleware, bytes_max=body_bytes_max, by_path=body_bytes_max_by_path
     )
     app.add_middleware(_SlashMiddleware, collections=_collection_paths(routers))
     app.add_middleware(_RequestMiddleware, metrics=app.state.metrics)
@@ -120,7 +120,6 @@ def create_service(
         app.call_framework,
         state=app.state,
         routes=lean_routes,
-        body_bytes_max=body_bytes_max,
         fixed_headers=_SECURITY_HEADERS,
         requests=app.state.metrics.requests,
         seconds=app.state.metrics.seconds,
@@ -132,9 +131,7 @@ def _offline_pages(title: str) -> list[BaseRoute]:
     """Return the routes of Swagger UI and ReDoc with their assets, which need no other host."""
     offline: FastAPI = FastAPIOffline(title=title)
     ours = ("/static-offline-docs", "/docs", "/redoc")
-    return [
-        route for route in offline.router.routes if getattr(route, "path", "").startswith(ours)
-    ]
+    return [route for route in offline.router.routes if getattr(route, "path", "").startswith(ours)]
 
 
 def _add_probes(app: FastAPI, readiness: Callable[[FastAPI], Awaitable[dict[str, Any]]]) -> None:
@@ -208,13 +205,15 @@ class _BodyLimitMiddleware:
     FastAPI's own limit answers in plain text and without the request's id.
     """
 
-    def __init__(self, app: ASGIApp, bytes_max: int, streamed_paths: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, bytes_max: int, by_path: Mapping[str, int | None]) -> None:
         self._app = app
         self._bytes_max = bytes_max
-        self._streamed_paths = streamed_paths
+        self._by_path = by_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self._streamed_paths:
+        is_http = scope["type"] == "http"
+        bytes_max = self._by_path.get(scope["path"], self._bytes_max) if is_http else None
+        if bytes_max is None:
             await self._app(scope, receive, send)
             return
         received = 0
@@ -223,8 +222,8 @@ class _BodyLimitMiddleware:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._bytes_max:
-                raise HTTPException(413, f"the body has more than {self._bytes_max} bytes")
+            if received > bytes_max:
+                raise HTTPException(413, f"the body has more than {bytes_max} bytes")
             return message
 
         await self._app(scope, receive_counted, send)

@@ -8,8 +8,8 @@ goes on to the ordinary route of the same path, which answers, or refuses, as Sw
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
 import jiter
 import structlog
@@ -33,6 +33,7 @@ class LeanAnswer(NamedTuple):
     status: int
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    media_type: str = "application/json"
 
 
 class LeanRequest(NamedTuple):
@@ -40,6 +41,7 @@ class LeanRequest(NamedTuple):
 
     state: State
     headers: Mapping[bytes, bytes]
+    query: bytes
     body: bytes
 
     def header(self, name: bytes) -> str | None:
@@ -47,12 +49,22 @@ class LeanRequest(NamedTuple):
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 
-    def json(self) -> Any:
-        """Return the body; raise ValueError if it is not JSON, or names a key twice."""
-        return jiter.from_json(self.body, allow_inf_nan=False, catch_duplicate_keys=True)
+    @property
+    def is_json(self) -> bool:
+        return bool(_JSON_TYPE.fullmatch(self.headers.get(b"content-type", b"")))
 
 
-LeanRoute = Callable[[LeanRequest], Awaitable[LeanAnswer] | None]
+class LeanRoute(Protocol):
+    """An operation that answers what it can, up to `body_bytes_max`, and declines with None."""
+
+    body_bytes_max: int
+
+    async def __call__(self, request: LeanRequest) -> LeanAnswer | None: ...
+
+
+def read_json(text: bytes) -> Any:
+    """Return the value; raise ValueError if it is not JSON, or names a key twice."""
+    return jiter.from_json(text, allow_inf_nan=False, catch_duplicate_keys=True)
 
 
 class LeanLane:
@@ -67,7 +79,6 @@ class LeanLane:
         *,
         state: State,
         routes: Mapping[str, LeanRoute],
-        body_bytes_max: int,
         fixed_headers: Mapping[str, str],
         requests: Counter,
         seconds: Histogram,
@@ -76,52 +87,49 @@ class LeanLane:
         self._state = state
         self._routes = {path: (path, route) for path, route in routes.items()}
         self._routes |= {path.rstrip("/"): (path, route) for path, route in routes.items()}
-        self._body_bytes_max = body_bytes_max
         self._fixed_headers = [
             (name.lower().encode(), value.encode()) for name, value in fixed_headers.items()
         ]
         self._requests = requests
         self._seconds = {path: seconds.labels("POST", path) for path in routes}
-        self._posted = {path: requests.labels("POST", path, 201) for path in routes}
+        self._children: dict[tuple[str, int], Counter] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._routes.get(scope["path"]) if scope["type"] == "http" else None
-        if found is None or scope["method"] != "POST" or scope["query_string"]:
+        if found is None or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
         path, route = found
         headers = dict(scope["headers"])
-        message = await receive()
-        body = message.get("body", b"")
-        answering = None
-        if (
-            not message.get("more_body", False)
-            and len(body) <= self._body_bytes_max
-            and len(headers) == len(scope["headers"])  # a repeated header has no one meaning
-            and _JSON_TYPE.fullmatch(headers.get(b"content-type", b""))
-        ):
-            answering = route(LeanRequest(self._state, headers, body))
-        if answering is None:
-            await self._app(scope, _again(message, receive), send)
+        messages = await _messages(receive, route.body_bytes_max)
+        answer = None
+        if _is_whole(messages) and len(headers) == len(scope["headers"]):  # none is repeated
+            body = b"".join([message.get("body", b"") for message in messages])
+            request = LeanRequest(self._state, headers, scope["query_string"], body)
+            answer = await self._answer(path, route, request)
+        if answer is None:
+            await self._app(scope, _again(messages, receive), send)
             return
-        try:
-            answer = await answering
-        except AppError as error:
-            answer = _problem(error, path)
-        except Exception as error:
-            log.error("unexpected_error", exc_info=error)
-            answer = _problem(InternalError("the error is in the service's log"), path)
         request_id = headers.get(b"x-request-id", b"")
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = str(uuid4()).encode()
         await self._send(send, answer, request_id)
         self._record(path, answer.status, time.perf_counter() - started, request_id)
 
+    async def _answer(self, path: str, route: LeanRoute, request: LeanRequest) -> LeanAnswer | None:
+        try:
+            return await route(request)
+        except AppError as error:
+            return _problem(error, path)
+        except Exception as error:
+            log.error("unexpected_error", exc_info=error)
+            return _problem(InternalError("the error is in the service's log"), path)
+
     async def _send(self, send: Send, answer: LeanAnswer, request_id: bytes) -> None:
-        status, body, more = answer
+        status, body, more, media_type = answer
         headers = [
-            (b"content-type", b"application/json" if status < 400 else MEDIA_TYPE.encode()),
+            (b"content-type", media_type.encode()),
             (b"content-length", str(len(body)).encode()),
             (b"x-request-id", request_id),
             *self._fixed_headers,
@@ -132,11 +140,11 @@ class LeanLane:
 
     def _record(self, path: str, status: int, seconds: float, request_id: bytes) -> None:
         self._seconds[path].observe(seconds)
-        if status == 201:
-            self._posted[path].inc()
-        else:
-            self._requests.labels("POST", path, status).inc()
-        if status != 201 or seconds > SLOW_SECONDS:
+        count = self._children.get((path, status))
+        if count is None:
+            count = self._children[path, status] = self._requests.labels("POST", path, status)
+        count.inc()
+        if status >= 400 or seconds > SLOW_SECONDS:
             log.info(
                 "request",
                 method="POST",
@@ -151,12 +159,28 @@ def _problem(error: AppError, path: str) -> LeanAnswer:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if error.retry_after_seconds is not None:
         headers = ((b"retry-after", str(error.retry_after_seconds).encode()),)
-    return LeanAnswer(error.status, problem_body(error, path), headers)
+    return LeanAnswer(error.status, problem_body(error, path), headers, MEDIA_TYPE)
 
 
-def _again(first: Message, receive: Receive) -> Receive:
-    """Return a `receive` that gives the message which was already taken once more."""
-    messages = [first]
+async def _messages(receive: Receive, bytes_max: int) -> list[Message]:
+    """Return the messages of a body, or the first ones of a body that is too large."""
+    messages, length = [], 0
+    while True:
+        message = await receive()
+        messages.append(message)
+        length += len(message.get("body", b""))
+        if not message.get("more_body", False) or length > bytes_max:
+            return messages
+
+
+def _is_whole(messages: list[Message]) -> bool:
+    last = messages[-1]
+    return last["type"] == "http.request" and not last.get("more_body", False)
+
+
+def _again(taken: list[Message], receive: Receive) -> Receive:
+    """Return a `receive` that first gives the messages again that were already taken."""
+    messages = taken[::-1]
 
     async def receive_again() -> Message:
         return messages.pop() if messages else await receive()

@@ -9,12 +9,17 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 
-class _StrictRequest(Request):
+class StrictRequest(Request):
+    """A request whose JSON may not repeat a key, nor hold NaN or Infinity."""
+
     async def json(self) -> Any:
+        return self.read(await self.body())
+
+    @staticmethod
+    def read(text: bytes) -> Any:
+        """Return the JSON value; raise HTTPException (400) or ValueError."""
         return json.loads(
-            await self.body(),
-            object_pairs_hook=_refuse_repeated_keys,
-            parse_constant=_refuse_constant,
+            text, object_pairs_hook=_refuse_repeated_keys, parse_constant=_refuse_constant
         )
 
 
@@ -25,7 +30,9 @@ class StrictJSONRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:
-            return await handle(_StrictRequest(request.scope, request.receive))
+            if isinstance(request, StrictRequest):
+                return await handle(request)
+            return await handle(StrictRequest(request.scope, request.receive))
 
         return handle_strictly
 

@@ -5,14 +5,16 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ledger_service.domain.model import AccountType, Direction
+from shared.idempotency import KEY_CHARS_MAX, plain_key
 from shared.ids import Id
 from shared.money import AMOUNT_CHARS_MAX, AMOUNT_PATTERN, CURRENCY_PATTERN
 from shared.text import Instant, Metadata, SafeStr
 
 REFERENCE_CHARS_MAX = 255
+BATCH_ITEMS_MAX = 10_000
 ACCOUNT_EXAMPLE = "01980b5c-6f5e-7c3a-9d55-0d4f4d1f2a10"
 OTHER_ACCOUNT_EXAMPLE = "01980b5c-6f5f-7a01-8d10-0d4f4d1f2a11"
 TRANSACTION_EXAMPLE = "01980b5c-7001-7b2c-8e3d-0d4f4d1f2a12"
@@ -112,6 +114,62 @@ class TransferBody(_In):
         description="when it counts (RFC 3339 with offset), not in the future; now if left out",
     )
     metadata: Metadata = Field(default_factory=dict)
+
+
+def _checked_key(key: str) -> str:
+    checked = plain_key(key)
+    assert checked is not None
+    return checked
+
+
+class BatchItem(TransferBody):
+    """A transfer of a batch."""
+
+    idempotency_key: (
+        Annotated[
+            str,
+            AfterValidator(_checked_key),
+            Field(max_length=KEY_CHARS_MAX + 2, description="as the header of a single transfer"),
+        ]
+        | None
+    ) = None
+
+
+BatchMode = Literal["atomic", "independent"]
+
+
+class BatchBody(_In):
+    """Transfers that come together."""
+
+    mode: BatchMode = Field(
+        default="independent",
+        description="`independent`: each for itself; `atomic`: all, or none if one is refused",
+    )
+    transfers: list[BatchItem] = Field(min_length=1, max_length=BATCH_ITEMS_MAX)
+
+
+class BatchResult(BaseModel):
+    """The verdict on one transfer: 201 with what it made, or the members of the problem."""
+
+    model_config = ConfigDict(extra="allow")
+
+    index: int = Field(description="place in the request, from 0")
+    status: int = Field(description="201, 422, or 503 where the outcome is not known")
+    transaction_id: UUID | None = None
+    seq: int | None = None
+    balances: dict[UUID, str] | None = None
+    replayed: bool | None = Field(default=None, description="true where its key had posted it")
+    code: str | None = Field(default=None, description="why it was refused")
+    detail: str | None = None
+
+
+class BatchOut(_Out):
+    """The verdicts on a batch, in the order of its transfers."""
+
+    mode: BatchMode
+    posted: int
+    refused: int
+    results: list[BatchResult]
 
 
 class OverdraftOut(_Out):

@@ -1,11 +1,12 @@
 """From an Idempotency-Key header and a body to the key under which the ledger keeps the outcome."""
 
 import json
+from collections.abc import Sequence
 from hashlib import sha256
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from ledger_service.api.bodies import TransferBody
+from ledger_service.api.bodies import BatchItem, TransferBody
 from ledger_service.domain.commands import Key
 from shared.idempotency import identify
 
@@ -25,6 +26,27 @@ def transfer_key(key: str | None, body: TransferBody) -> Key | None:
     if key is None:
         return None
     return Key(sha256(key.encode()).digest()[:HASH_BYTES], transfer_fingerprint(body))
+
+
+def batch_key(key: str | None, mode: str, items: Sequence[BatchItem]) -> Key | None:
+    """Return the key of a whole batch; its fingerprint covers mode, items and their own keys."""
+    if key is None:
+        return None
+    digest = sha256(f"batch {mode}".encode())
+    for item in items:
+        own = "" if item.idempotency_key is None else item.idempotency_key
+        digest.update(transfer_fingerprint(item) + sha256(own.encode()).digest())
+    return Key(sha256(key.encode()).digest()[:HASH_BYTES], digest.digest()[:HASH_BYTES])
+
+
+def item_key(batch: str | None, place: int, item: BatchItem) -> Key | None:
+    """Return the item's own key, or one made of the batch's key and the item's place.
+
+    A key that is made holds a NUL, which no client's key can.
+    """
+    if item.idempotency_key is not None:
+        return transfer_key(item.idempotency_key, item)
+    return None if batch is None else transfer_key(f"{batch}\0{place}", item)
 
 
 def transfer_fingerprint(body: TransferBody) -> bytes:

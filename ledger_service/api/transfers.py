@@ -1,7 +1,5 @@
 """The route that moves money."""
 
-from collections.abc import Awaitable
-
 from fastapi import APIRouter, Response
 from pydantic import TypeAdapter
 
@@ -16,8 +14,8 @@ from ledger_service.domain.refusals import Refusal
 from shared.errors import KeyInFlight, KeyReused, QueueFull
 from shared.idempotency import REPLAYED, KeyHeader, plain_key
 from shared.ids import new_id
-from shared.lean import LeanAnswer, LeanRequest
-from shared.problems import body_responses, problem_responses
+from shared.lean import LeanAnswer, LeanRequest, read_json
+from shared.problems import MEDIA_TYPE, body_responses, problem_responses
 from shared.strict_json import StrictJSONRoute
 
 router = APIRouter(prefix="/ledger/transfer", tags=["transactions"], route_class=StrictJSONRoute)
@@ -59,20 +57,23 @@ def transfer_command(body: TransferBody, held: Resources) -> Transfer:
 class LeanTransfer:
     """The same operation for the lean lane: what it cannot take goes the ordinary way."""
 
-    def __init__(self) -> None:
+    def __init__(self, body_bytes_max: int) -> None:
+        self.body_bytes_max = body_bytes_max
         self._bodies = TypeAdapter(TransferBody)
 
-    def __call__(self, request: LeanRequest) -> Awaitable[LeanAnswer] | None:
+    async def __call__(self, request: LeanRequest) -> LeanAnswer | None:
+        if not request.is_json or request.query:
+            return None
         try:
             key = plain_key(request.header(b"idempotency-key"))
-            body = self._bodies.validate_python(request.json())
+            body = self._bodies.validate_python(read_json(request.body))
         except ValueError:
             return None
-        return self._answer(request.state.resources, body, key)
-
-    async def _answer(self, held: Resources, body: TransferBody, key: str | None) -> LeanAnswer:
+        held: Resources = request.state.resources
         asked = Asked(transfer_command(body, held), transfer_key(key, body))
         (outcome,) = await held.processor.submit(Group((asked,)))
         status, document = render(outcome, TRANSFER_PATH)
         is_replayed = isinstance(outcome, Posted | Declined) and outcome.is_replayed
-        return LeanAnswer(status, document.encode(), REPLAYED if is_replayed else ())
+        media_type = "application/json" if status < 400 else MEDIA_TYPE
+        headers = REPLAYED if is_replayed else ()
+        return LeanAnswer(status, document.encode(), headers, media_type)

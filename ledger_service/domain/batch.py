@@ -31,9 +31,10 @@ class Declined(NamedTuple):
 
 
 class Reused(NamedTuple):
-    """The key came with another request before."""
+    """The key came with another request before; `is_group` where it is the group's own key."""
 
     place: int | None = None
+    is_group: bool = False
 
 
 Outcome = Posted | Declined | Reused
@@ -97,31 +98,32 @@ def decide_group(decided: Decided, group: Group) -> list[Outcome]:
     `decided` grows by what is accepted. A key of the group itself is found again by the key and
     the fingerprint of the whole; the commands then are found by theirs.
     """
-    if group.key is not None and (first := decided.find_kept(group.key)) is not None:
+    first = None if group.key is None else decided.find_kept(group.key)
+    if group.key is not None and first is not None:
         if first.key.fingerprint != group.key.fingerprint:
-            return [Reused()]
+            return [Reused(is_group=True)]
         if isinstance(first.outcome, Declined):
             return [first.outcome._replace(is_replayed=True)]
     if group.is_atomic:
-        return _decide_atomically(decided, group)
-    if group.key is not None:
+        return _decide_atomically(decided, group, is_first=first is None)
+    if group.key is not None and first is None:
         decided.keep(group.key, None)
     return [_decide_one(decided, asked) for asked in group.asked]
 
 
-def _decide_atomically(decided: Decided, group: Group) -> list[Outcome]:
+def _decide_atomically(decided: Decided, group: Group, *, is_first: bool) -> list[Outcome]:
     fork = decided.fork()
     outcomes: list[Outcome] = []
     for place, asked in enumerate(group.asked):
         outcome = _decide_one(fork, asked)
         if not isinstance(outcome, Posted):
             cause = outcome._replace(place=place)
-            if group.key is not None and isinstance(cause, Declined):
+            if group.key is not None and is_first and isinstance(cause, Declined):
                 decided.keep(group.key, cause._replace(is_replayed=False))
             return [cause]
         outcomes.append(outcome)
     decided.absorb(fork)
-    if group.key is not None:
+    if group.key is not None and is_first:
         decided.keep(group.key, None)
     return outcomes
 
