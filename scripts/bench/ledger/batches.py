@@ -38,6 +38,8 @@ def fill(port: int, accounts: Path, events: int) -> Sample:
 
 def _sample(said: dict[str, Any]) -> Sample:
     each = said["seconds_each"]
+    if not each:
+        raise BenchError(f"No batch was answered: {'; '.join(said['failures'])}")
     return Sample(
         rate=said["posted"] / said["seconds"],
         details={
