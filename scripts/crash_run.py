@@ -33,7 +33,7 @@ from scripts.crash.schedule import Plan
 from scripts.crash.victims import VictimLost
 from shared.embedded_postgres import EmbeddedPostgresError
 
-AS_IT_MUST_BE, FINDINGS, INFRASTRUCTURE = 0, 1, 3
+AS_IT_MUST_BE, FINDINGS, INFRASTRUCTURE, INTERRUPTED = 0, 1, 3, 130
 CYCLES, CONTROL_CYCLES = 50, 3
 FINDINGS_SHOWN_MAX = 10
 
@@ -59,6 +59,8 @@ def main() -> int:
     except (EmbeddedPostgresError, DatabaseNotReady, VictimLost) as error:
         print(error, file=sys.stderr)
         return INFRASTRUCTURE
+    except KeyboardInterrupt:
+        return INTERRUPTED
     if arguments.json:
         print(json.dumps(summary(result)))
     else:
