@@ -179,7 +179,8 @@ class EventStore:
         self, connection: asyncpg.Connection, key_hashes: Iterable[bytes]
     ) -> dict[bytes, Kept]:
         """Return the first outcomes under those of `key_hashes` that were used before."""
-        rows = await connection.fetch(_LOAD_KEYS, self._ledger_id, list(key_hashes))
+        hashes = list(key_hashes)
+        rows = await connection.fetch(_LOAD_KEYS, self._ledger_id, hashes) if hashes else []
         if not rows:
             return {}
         events: dict[int, list[Event]] = {}

@@ -1,5 +1,6 @@
 """Puts the ledger service together: settings, database, processor, routes."""
 
+import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -23,6 +24,9 @@ from shared.logging import configure_logging
 from shared.money import Currencies
 from shared.streaming import Streams
 
+# A batch makes tens of thousands of objects, which are no cycles: by default Python would look
+# through all that live again and again while it is decided, at the price of the deciding itself.
+_GC_THRESHOLDS = (100_000, 50, 100)
 _DESCRIPTION = """
 An event-sourced double-entry ledger. Every accepted command is an entry of an append-only journal;
 every transaction is a balanced set of debits and credits; balances can be rebuilt from the log.
@@ -40,6 +44,7 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
         configure_logging("ledger", settings.log_level)
         app.state.resources = held = _open(settings)
         held.processor.start()
+        gc.set_threshold(*_GC_THRESHOLDS)
         try:
             yield
         finally:

@@ -23,10 +23,15 @@ class Memory:
         self.accounts: dict[UUID, Account] = {}
         self.kept: dict[bytes, Kept] = {}
 
-    def missing(self, account_ids: Iterable[UUID]) -> list[UUID]:
-        """Return those of `account_ids` that are not remembered."""
-        known = self.accounts
-        return [account_id for account_id in account_ids if account_id not in known]
+    def recall(self, account_ids: Iterable[UUID]) -> tuple[dict[UUID, Account], list[UUID]]:
+        """Return those of the accounts that are remembered, and the ids of the others."""
+        known, found, missing = self.accounts, {}, []
+        for account_id in account_ids:
+            if (account := known.get(account_id)) is not None:
+                found[account_id] = account
+            else:
+                missing.append(account_id)
+        return found, missing
 
     def reset(self, head: Head) -> None:
         """Forget the accounts: the history ends at `head` now, and others have written."""

@@ -27,7 +27,7 @@ epoch raised, and the log tells whether the batch is there.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -35,9 +35,9 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from ledger_service.domain.batch import Decided, Group, Kept, Outcome, decide_group
+from ledger_service.domain.batch import Decided, Group, Outcome, decide_group
 from ledger_service.domain.commands import Key, Transfer
-from ledger_service.domain.model import State
+from ledger_service.domain.model import Account, State
 from ledger_service.event_store import EventStore, Head
 from ledger_service.memory import Memory
 from shared.clock import Clock, utc_now
@@ -243,11 +243,9 @@ class CommandProcessor:
             memory.reset(await self._store.read_head(connection, lock=False))
         head = memory.head
         assert head is not None
-        named = _accounts_of(batch)
-        if missing := memory.missing(named):
-            # Read at a later moment than the head: sound, since the head must still be there below.
-            memory.accounts.update(await self._store.load_accounts(connection, missing))
-        decided, outcomes = self._decide(head, batch, named, memory.kept)
+        # Read at a later moment than the head: sound, since the head must still be there below.
+        accounts = await self._accounts_of(batch, connection)
+        decided, outcomes = self._decide(head, accounts, batch)
         try:
             if not await self._store.write(connection, head, decided):
                 return None
@@ -271,16 +269,10 @@ class CommandProcessor:
             else:
                 self._alone_batches = 0
                 memory.reset(head)
-            named = _accounts_of(batch)
-            if missing := memory.missing(named):
-                memory.accounts.update(await self._store.load_accounts(connection, missing))
-            memory.remember_keys(
-                await self._store.load_kept(
-                    connection,
-                    {key.key_hash for key in _keys_of(batch) if key.key_hash not in memory.kept},
-                )
-            )
-            decided, outcomes = self._decide(head, batch, named, memory.kept)
+            accounts = await self._accounts_of(batch, connection)
+            unknown = {key.key_hash for key in _keys_of(batch)} - memory.kept.keys()
+            memory.remember_keys(await self._store.load_kept(connection, unknown))
+            decided, outcomes = self._decide(head, accounts, batch)
             is_written = await self._store.write(connection, head, decided)
             assert is_written, "the head moved while it was locked"
         except BaseException:
@@ -295,21 +287,30 @@ class CommandProcessor:
         self._remember(head, decided)
         return outcomes
 
+    async def _accounts_of(
+        self, batch: Sequence[Pending], connection: asyncpg.Connection
+    ) -> dict[UUID, Account]:
+        """Return the accounts that the batch names, loading those that are not remembered."""
+        accounts, missing = self._memory.recall(
+            account_id
+            for pending in batch
+            for command, _ in pending.group.asked
+            if isinstance(command, Transfer)
+            for account_id in command.account_ids
+        )
+        if missing:
+            loaded = await self._store.load_accounts(connection, set(missing))
+            self._memory.accounts.update(loaded)
+            accounts |= loaded
+        return accounts
+
     def _decide(
-        self,
-        head: Head,
-        batch: Sequence[Pending],
-        named: Iterable[UUID],
-        known: Mapping[bytes, Kept],
+        self, head: Head, accounts: dict[UUID, Account], batch: Sequence[Pending]
     ) -> tuple[Decided, list[list[Outcome] | AppError]]:
-        """Decide every group on a copy of the accounts that the batch names."""
-        remembered = self._memory.accounts
-        accounts = {
-            account_id: remembered[account_id] for account_id in named if account_id in remembered
-        }
+        """Decide every group, folding what is accepted into `accounts`."""
         now = self._clock()
         recorded_at = max(now, head.last_recorded_at or now)
-        decided = Decided(State(head.last_seq, accounts), recorded_at, known)
+        decided = Decided(State(head.last_seq, accounts), recorded_at, self._memory.kept)
         return decided, [decide_group(decided, pending.group) for pending in batch]
 
     def _remember(self, head: Head, decided: Decided) -> None:
@@ -359,16 +360,6 @@ class CommandProcessor:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
-
-
-def _accounts_of(batch: Sequence[Pending]) -> set[UUID]:
-    return {
-        account_id
-        for pending in batch
-        for command, _ in pending.group.asked
-        if isinstance(command, Transfer)
-        for account_id in command.account_ids
-    }
 
 
 def _keys_of(batch: Sequence[Pending]) -> Iterator[Key]:

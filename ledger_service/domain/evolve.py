@@ -13,6 +13,7 @@ from ledger_service.domain.model import (
     Entry,
     Event,
     State,
+    made,
 )
 
 
@@ -52,22 +53,24 @@ def _opened(facts: AccountOpened) -> Account:
 
 
 def _post(state: State, entry: Entry) -> Changes:
+    seq, transaction_id = entry[:2]
     after: dict[UUID, Account] = {}
     events = []
     for line, leg in enumerate(entry.body.legs, 1):
         account_id, direction, amount_minor = leg
         account = (after.get(account_id) or state.accounts[account_id]).after(leg)
         after[account_id] = account
-        events.append(
-            Event(
-                entry.seq,
-                line,
-                account_id,
-                entry.entry_id,
-                direction,
-                amount_minor,
-                account.credits_minor - account.debits_minor,
-                account.position,
-            )
+        debits_minor, credits_minor, position = account[5:]
+        balance_minor = credits_minor - debits_minor
+        event = (
+            seq,
+            line,
+            account_id,
+            transaction_id,
+            direction,
+            amount_minor,
+            balance_minor,
+            position,
         )
-    return Changes(accounts=tuple(after.values()), events=tuple(events))
+        events.append(made(Event, event))
+    return Changes(tuple(after.values()), tuple(events))
