@@ -66,7 +66,7 @@ def run_wrk(
         BENCH_READS=str(load.reads),
         BENCH_HOT=load.hot,
     )
-    before = _cpu(server, services)
+    before = cpu_seconds(server, services)
     ran = subprocess.run(
         command,
         env=environment,
@@ -75,7 +75,7 @@ def run_wrk(
         check=False,
         timeout=seconds + WRK_GRACE_SECONDS,
     )
-    after = _cpu(server, services)
+    after = cpu_seconds(server, services)
     found = re.search(r"^JSON (.*)$", ran.stdout, re.MULTILINE)
     if found is None:
         reason = (ran.stderr.strip() or ran.stdout.strip()).splitlines()
@@ -115,8 +115,8 @@ def run_pgbench(
     return Sample(float(rate[1]), {"mean_ms": float(latency[1])}, errors)
 
 
-def _cpu(server: BenchServer | None, services: Sequence[int]) -> dict[str, float]:
-    """CPU seconds so far, by whom; wrk is the only child that is waited for meanwhile."""
+def cpu_seconds(server: BenchServer | None, services: Sequence[int]) -> dict[str, float]:
+    """Return CPU seconds so far, by whom; wrk is the only child that is waited for meanwhile."""
     if server is None:
         return {}
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -55,6 +55,8 @@ def parse_options(prog: str, epilog: str) -> Options:
     chosen = set(given.only.split(",")) if given.only else set(GROUPS)
     if unknown := sorted(chosen - GROUPS.keys()):
         parser.error(f"there is no group {', '.join(unknown)}; there are {', '.join(GROUPS)}")
+    if chosen & {"hot", "stored"}:
+        chosen.add("single")  # beside which they stand
     return Options(
         groups=tuple(name for name in GROUPS if name in chosen),
         seconds=given.seconds or (2 if given.quick else 6),

@@ -21,6 +21,8 @@ NOTES = (
     "Rates are medians of rounds in which all cells take turns; a ratio divides two of them.",
     "wrk is closed-loop: a connection sends its next request when it has its answer, so its "
     "percentiles are those of a system that is full; wrk adds what a pause kept from being sent.",
+    "django-hordak (MIT, installed in an environment of its own) and the SQL function are called "
+    "directly: no HTTP, no log to replay; django-hordak has no keys and no rule on funds either.",
     "A batch's p50 is that of a whole request. Load generator, service and PostgreSQL share "
     "this machine. CPU shares are CPU seconds per second.",
 )

@@ -161,10 +161,15 @@ class Run:
 
     def _add_batch(self) -> None:
         [port] = self._ledger("batch")
-        self._add(
-            "batches of 8,000, two in flight",
-            lambda: measure_batches(port, self.accounts, self.options.batches),
+        take = partial(
+            measure_batches,
+            port,
+            self.accounts,
+            self.options.batches,
+            server=self.server,
+            services=self.services.pids([port]),
         )
+        self._add("batches of 8,000, two in flight", take)
 
     def _add_stored(self) -> None:
         events = self.options.stored_events

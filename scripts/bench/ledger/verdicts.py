@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ class Verdict:
     events: int
     findings: list[str]
     deadlocks: int
+    seconds: float
 
     @property
     def agrees(self) -> bool:
@@ -32,6 +34,7 @@ class Verdict:
     def sentence(self) -> str:
         said = "no gap, sum zero, balances equal replay" if not self.findings else "DISAGREES"
         counts = f"{self.entries:,} entries, {self.events:,} events, {self.deadlocks} deadlocks"
+        counts += f", read in {self.seconds:.0f} s"
         return f"verifier, {self.database}: {said}; {counts}" + "".join(
             f"\n  {finding}" for finding in self.findings
         )
@@ -44,6 +47,7 @@ def verify_all(server: BenchServer, databases: list[str]) -> list[Verdict]:
 
 
 def _verify(server: BenchServer, database: str) -> Verdict:
+    started = time.monotonic()
     ran = subprocess.run(
         [sys.executable, "-m", "ledger_service.cli", "verify", "--json"],
         cwd=PROJECT_ROOT,
@@ -58,4 +62,11 @@ def _verify(server: BenchServer, database: str) -> Verdict:
     except ValueError:
         said = {"entries": 0, "events": 0, "findings": [ran.stderr.strip()[-300:] or "no verdict"]}
     [row] = server.sql(_DEADLOCKS, database)
-    return Verdict(database, said["entries"], said["events"], said["findings"], row["deadlocks"])
+    return Verdict(
+        database=database,
+        entries=said["entries"],
+        events=said["events"],
+        findings=said["findings"],
+        deadlocks=row["deadlocks"],
+        seconds=time.monotonic() - started,
+    )
