@@ -65,10 +65,10 @@ def measure(options: Options, folder: Path) -> int:
         verdicts = run.verify()
     finally:
         run.services.stop()
-    show(run.cells, verdicts, run.facts)
     if options.json_path:
         whole = document(options, server.settings, run.cells, verdicts, run.facts)
         write_json(options.json_path, whole)
+    show(run.cells, verdicts, run.facts)
     clean = all(verdict.agrees for verdict in verdicts) and not any(c.errors for c in run.cells)
     return CLEAN if clean else DISAGREEMENT
 
