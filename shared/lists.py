@@ -4,11 +4,10 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Header, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from sqlalchemy import Select
 
 from shared.pagination import CURSOR_CHARS_MAX, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX
-from shared.streaming import CSV, NDJSON, Streams, offered_stream
+from shared.streaming import CSV, NDJSON, StreamedResponse, Streams, offered_stream
 
 LIMIT_DEFAULT = PAGE_LIMIT_DEFAULT
 Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT_MAX, description="rows on a page")]
@@ -49,7 +48,7 @@ def next_link(request: Request, cursor: str) -> str:
 
 async def stream_or_none(
     streams: Streams, accept: str | None, statement_for: Callable[[str], Select[Any]]
-) -> StreamingResponse | None:
+) -> StreamedResponse | None:
     """Return the stream that `accept` asks for; `statement_for(media_type)` says of what."""
     media_type = offered_stream(accept)
     if media_type is None:

@@ -3,10 +3,24 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Numeric, Select, Text, cast, func, literal
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    ColumnElement,
+    Integer,
+    Numeric,
+    Select,
+    Text,
+    Uuid,
+    cast,
+    func,
+    literal,
+    type_coerce,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.streaming import CSV, csv_safe
+from shared.streaming import CSV, PlainText, csv_safe
 
 Columns = Mapping[str, ColumnElement[Any]]
 
@@ -14,15 +28,36 @@ Columns = Mapping[str, ColumnElement[Any]]
 def decimal_text(amount_minor: ColumnElement[Any], scale: ColumnElement[Any]) -> ColumnElement[str]:
     """Return minor units as a decimal string; exact, since multiplying by 1e-scale never rounds."""
     unit = cast(func.concat("1e-", scale), Numeric)
-    return cast(cast(amount_minor, Numeric) * unit, Text)
+    return type_coerce(cast(cast(amount_minor, Numeric) * unit, Text), PlainText)
+
+
+def plain_text(text: ColumnElement[Any]) -> ColumnElement[str]:
+    """Return a text that is known to hold nothing that JSON would escape."""
+    return type_coerce(text, PlainText)
 
 
 def json_rows(columns: Columns) -> ColumnElement[str]:
-    """Return one JSON text per row, its members in the order of `columns`."""
+    """Return one JSON text per row, its members in the order of `columns`.
+
+    Put together by concat(): json_build_object looks up each value's type again in every row, and
+    took as long as all the rest of a stream.
+    """
     parts: list[Any] = []
+    before = "{"
     for name, column in columns.items():
-        parts += [literal(name, literal_execute=True), column]
-    return cast(func.json_build_object(*parts), Text)
+        before += f'"{name}":'
+        if _is_plain(column) and _is_never_null(column):
+            parts += [_literal(before + '"'), column]
+            before = '",'
+        else:
+            parts += [_literal(before), _json_value(column)]
+            before = ","
+    return func.concat(*parts, _literal(before.removesuffix(",") + "}"), type_=Text)
+
+
+def json_array(document: ColumnElement[str]) -> ColumnElement[Any]:
+    """Return a JSON array of one JSON text."""
+    return func.concat(_literal("["), document, _literal("]"), type_=JSON)
 
 
 def stream_columns(
@@ -44,6 +79,30 @@ async def fetch_page(
     async with database.connect() as connection:
         rows = list(await connection.execute(statement.limit(limit + 1)))
     return rows[:limit], len(rows) > limit
+
+
+def _json_value(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    if _is_plain(column):
+        value: ColumnElement[Any] = _literal('"').concat(cast(column, Text)).concat(_literal('"'))
+    elif isinstance(column.type, (Integer, Numeric, Boolean, JSON)):
+        value = cast(column, Text)
+    else:
+        value = cast(func.to_json(column), Text)
+    if _is_never_null(column):
+        return value
+    return func.coalesce(value, _literal("null"), type_=Text)
+
+
+def _is_plain(column: ColumnElement[Any]) -> bool:
+    return isinstance(column.type, (PlainText, Uuid))
+
+
+def _is_never_null(column: ColumnElement[Any]) -> bool:
+    return isinstance(column, Column) and not column.nullable
+
+
+def _literal(text: str) -> ColumnElement[str]:
+    return literal(text, literal_execute=True)
 
 
 def _csv_cell(column: ColumnElement[Any], is_user_text: bool) -> ColumnElement[Any]:

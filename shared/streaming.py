@@ -1,39 +1,66 @@
-"""Streams the rows of a query straight out of PostgreSQL's COPY, in constant memory."""
+"""Streams the rows of a query straight out of PostgreSQL's COPY, in constant memory.
+
+    PostgreSQL's COPY ──▶ blocks ──▶ gzip, where asked for ──▶ the reader's socket
+
+Each step waits for the next one, down to PostgreSQL itself: no queue stands between them.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import asyncpg
-from fastapi.responses import StreamingResponse
+import structlog
+from fastapi.responses import Response
 from sqlalchemy import Select, String, case, func
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
 from sqlalchemy.sql.elements import ColumnElement
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
 
 from shared.database import connect
 from shared.errors import QueueFull
 
 CSV = "text/csv"
 NDJSON = "application/x-ndjson"
-STREAM_SECONDS_MAX = 3_600
+STREAM_SECONDS_MAX = 86_400  # a bound for what went wrong; the reader's pause is the real one
 READER_PAUSE_SECONDS_MAX = 60
-_CHUNKS_WAITING_MAX = 16
+STOPPING_SECONDS_MAX = 5
+_BLOCK_BYTES_MIN = 256 * 1024  # PostgreSQL hands over a few rows at a time: sending each is slow
+_GZIP_LEVEL = 1
+_GZIP_WINDOW = 31  # a deflate window of 15 bits, in gzip's frame
 _INSTANT_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 _CSV_FORMULA_START = r"^[=+\-@\t\r\n]"
 # A JSON text holds neither of these characters unescaped, so COPY never has to quote it.
 _NDJSON_OPTIONS: dict[str, Any] = {"format": "csv", "delimiter": "\x02", "quote": "\x01"}
 _CSV_OPTIONS: dict[str, Any] = {"format": "csv", "header": True}
+log = structlog.get_logger()
+
+Sink = Callable[[bytes], Awaitable[None]]
+Produce = Callable[[Sink], Awaitable[None]]
 
 
 def offered_stream(accept: str | None) -> str | None:
     """Return the streamed media type that an Accept header prefers, None for JSON pages."""
     best, best_quality = None, 0.0
-    for choice in (accept or "").lower().split(","):
-        media_type, *parameters = (part.strip() for part in choice.split(";"))
-        quality = _quality(parameters)
+    for media_type, quality in _choices(accept):
         if quality > best_quality:
             best, best_quality = media_type, quality
     return best if best in (CSV, NDJSON) else None
+
+
+def takes_gzip(accept_encoding: str | None) -> bool:
+    """Tell whether an Accept-Encoding header names gzip, and not to refuse it."""
+    return dict(_choices(accept_encoding)).get("gzip", 0.0) > 0
+
+
+def _choices(header: str | None) -> list[tuple[str, float]]:
+    found = []
+    for choice in (header or "").lower().split(","):
+        name, *parameters = (part.strip() for part in choice.split(";"))
+        found.append((name, _quality(parameters)))
+    return found
 
 
 def _quality(parameters: list[str]) -> float:
@@ -46,14 +73,105 @@ def _quality(parameters: list[str]) -> float:
     return 1.0
 
 
+class PlainText(String):
+    """A text that holds nothing that JSON would escape."""
+
+    cache_ok = True
+
+
 def instant_text(instant: ColumnElement[Any]) -> ColumnElement[str]:
     """Return a timestamptz as RFC 3339 in UTC with microseconds."""
-    return func.to_char(instant, _INSTANT_FORMAT, type_=String)
+    return func.to_char(func.timezone("UTC", instant), _INSTANT_FORMAT, type_=PlainText)
 
 
 def csv_safe(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return user text as a spreadsheet may open it: a leading ' where it would be a formula."""
     return case((text.op("~")(_CSV_FORMULA_START), func.concat("'", text)), else_=text)
+
+
+class StreamedResponse(Response):
+    """Sends what `produce` hands to its sink, as fast as the reader takes it and no faster.
+
+    Nothing is sent before the first block, so an error until then still shows as a problem. The
+    production is cancelled when the reader leaves, or takes nothing for READER_PAUSE_SECONDS_MAX.
+    An answer that is cut short lacks its end, so that no reader takes a part for the whole.
+    """
+
+    def __init__(
+        self,
+        produce: Produce,
+        *,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+        compressible: bool = True,
+    ) -> None:
+        self.status_code = 200
+        self.media_type = media_type
+        self.background = None
+        self._produce = produce
+        self._compressible = compressible
+        self.init_headers(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._compressible:
+            self.headers["Vary"] = "Accept, Accept-Encoding"
+            if takes_gzip(Headers(scope=scope).get("accept-encoding")):
+                self.headers["Content-Encoding"] = "gzip"
+        sending = asyncio.create_task(self._send_all(send), name="stream")
+        leaving = asyncio.create_task(_until_left(receive), name="stream's reader")
+        try:
+            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done() and not sending.cancelled():
+                sending.result()
+        except ReaderStoodStill:
+            log.info("stream_cut", path=scope["path"], reason="the reader stood still")
+        finally:
+            sending.cancel()
+            leaving.cancel()
+            await asyncio.gather(sending, leaving, return_exceptions=True)
+
+    async def _send_all(self, send: Send) -> None:
+        started = False
+
+        async def send_block(block: bytes, more: bool = True) -> None:
+            nonlocal started
+            try:
+                async with asyncio.timeout(READER_PAUSE_SECONDS_MAX):
+                    if not started:
+                        started = True
+                        await send(
+                            {
+                                "type": "http.response.start",
+                                "status": self.status_code,
+                                "headers": self.raw_headers,
+                            }
+                        )
+                    await send({"type": "http.response.body", "body": block, "more_body": more})
+            except TimeoutError:
+                raise ReaderStoodStill from None
+
+        if "Content-Encoding" in self.headers:
+            compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+
+            async def send_compressed(block: bytes) -> None:
+                compressed = await asyncio.to_thread(compressor.compress, block)
+                if compressed:
+                    await send_block(compressed)
+
+            await self._produce(send_compressed)
+            await send_block(compressor.flush(), more=False)
+        else:
+            await self._produce(send_block)
+            await send_block(b"", more=False)
+
+
+class ReaderStoodStill(Exception):
+    """The reader of a stream took nothing for too long."""
+
+
+async def _until_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class Streams:
@@ -66,28 +184,40 @@ class Streams:
         self._url = url
         self._application_name = application_name
         self._streams_max = streams_max
-        self._open = 0
+        self._open: set[asyncio.Task[Any]] = set()
+        self._stopping = False
 
-    async def response(self, statement: Select[Any], media_type: str) -> StreamingResponse:
+    async def response(self, statement: Select[Any], media_type: str) -> StreamedResponse:
         """Return the rows of `statement` as `media_type`; NDJSON takes one column of JSON text.
 
-        The response has begun when this returns, so that an error still shows as one. Raises
-        QueueFull.
+        Sending it raises QueueFull where too many are open.
         """
-        chunks = self._chunks(statement, media_type)
-        first = await anext(chunks, b"")
 
-        async def all_chunks() -> AsyncIterator[bytes]:
-            yield first
-            async for chunk in chunks:
-                yield chunk
+        async def produce(sink: Sink) -> None:
+            await self._copy(statement, media_type, sink)
 
-        return StreamingResponse(all_chunks(), media_type=media_type)
+        return StreamedResponse(produce, media_type=media_type)
 
-    async def _chunks(self, statement: Select[Any], media_type: str) -> AsyncGenerator[bytes]:
-        if self._open >= self._streams_max:
-            raise QueueFull(f"{self._open} lists are being streamed", streams_max=self._streams_max)
-        self._open += 1
+    def stop(self) -> None:
+        """Begin no more streams; cut those that are still open after STOPPING_SECONDS_MAX."""
+        if not self._stopping:
+            self._stopping = True
+            asyncio.get_running_loop().call_later(STOPPING_SECONDS_MAX, self._cut)
+
+    def _cut(self) -> None:
+        for task in self._open:
+            task.cancel()
+
+    async def _copy(self, statement: Select[Any], media_type: str, sink: Sink) -> None:
+        if self._stopping:
+            raise QueueFull("the service is shutting down")
+        if len(self._open) >= self._streams_max:
+            raise QueueFull(
+                f"{len(self._open)} lists are being streamed", streams_max=self._streams_max
+            )
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
         try:
             connection = await connect(
                 self._url,
@@ -96,53 +226,36 @@ class Streams:
                 command_seconds_max=None,
             )
             try:
-                async for chunk in _copied(connection, statement, media_type):
-                    yield chunk
+                await _copy_rows(connection, statement, media_type, sink)
             finally:
                 connection.terminate()  # also from the middle of a COPY, without waiting
         finally:
-            self._open -= 1
+            self._open.discard(task)
 
 
-async def _copied(
-    connection: asyncpg.Connection, statement: Select[Any], media_type: str
-) -> AsyncGenerator[bytes]:
-    """Yield what COPY writes, at the reader's pace: it waits while chunks wait to be sent."""
+async def _copy_rows(
+    connection: asyncpg.Connection, statement: Select[Any], media_type: str, sink: Sink
+) -> None:
+    """Hand what COPY writes to `sink` in blocks; PostgreSQL waits while the sink does."""
     compiled = statement.compile(
         dialect=dialect.dialect(),  # type: ignore[no-untyped-call]
         compile_kwargs={"render_postcompile": True},
     )
     values = [compiled.params[name] for name in compiled.positiontup or ()]
-    chunks: asyncio.Queue[bytes | None] = asyncio.Queue(_CHUNKS_WAITING_MAX)
+    pieces: list[bytes] = []
+    gathered_bytes = 0
 
-    async def put(chunk: bytes | None) -> None:
-        async with asyncio.timeout(READER_PAUSE_SECONDS_MAX):
-            await chunks.put(chunk)
+    async def gather(piece: bytes) -> None:
+        nonlocal gathered_bytes
+        pieces.append(piece)
+        gathered_bytes += len(piece)
+        if gathered_bytes >= _BLOCK_BYTES_MIN:
+            block = b"".join(pieces)
+            pieces.clear()
+            gathered_bytes = 0
+            await sink(block)
 
-    async def copy() -> None:
-        options = _CSV_OPTIONS if media_type == CSV else _NDJSON_OPTIONS
-        try:
-            await connection.copy_from_query(
-                str(compiled), *values, output=put, timeout=STREAM_SECONDS_MAX, **options
-            )
-            await put(None)
-        except Exception:
-            while chunks.full():  # the stream fails: what waits is not sent, but its end is
-                chunks.get_nowait()
-            chunks.put_nowait(None)
-            raise
-
-    copying = asyncio.create_task(copy(), name="copy")
-    try:
-        while (chunk := await chunks.get()) is not None:
-            yield bytes(chunk)
-        await copying
-    finally:
-        copying.cancel()
-        copying.add_done_callback(_forget)
-
-
-def _forget(task: asyncio.Task[None]) -> None:
-    """Look at the task's error, which its reader has seen or is no longer there to see."""
-    if not task.cancelled():
-        task.exception()
+    options = _CSV_OPTIONS if media_type == CSV else _NDJSON_OPTIONS
+    await connection.copy_from_query(str(compiled), *values, output=gather, **options)
+    if pieces:
+        await sink(b"".join(pieces))
