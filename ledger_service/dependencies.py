@@ -1,4 +1,4 @@
-"""What routes ask for: the processor, the database, the known currencies, the settings."""
+"""What routes ask for: the processor, the database, the feed, the currencies, the settings."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ledger_service.feed import Feed
 from ledger_service.processor import CommandProcessor
 from ledger_service.settings import LedgerSettings
 from shared.money import Currencies
@@ -19,8 +20,14 @@ class Resources:
     settings: LedgerSettings
     database: AsyncEngine
     streams: Streams
+    feed: Feed
     processor: CommandProcessor
     currencies: Currencies
+
+    def stop_sending(self) -> None:
+        """End the answers that do not end by themselves, for the server waits for them."""
+        self.feed.stop()
+        self.streams.stop()
 
 
 async def _resources(request: Request) -> Resources:

@@ -13,6 +13,7 @@ from ledger_service.api.answers import TRANSFER_PATH
 from ledger_service.api.bodies import ACCOUNT_EXAMPLE, OTHER_ACCOUNT_EXAMPLE, TRANSACTION_EXAMPLE
 from ledger_service.api.verdicts import BATCH_PATH
 from ledger_service.dependencies import Resources
+from ledger_service.feed import Feed
 from ledger_service.processor import CommandProcessor
 from ledger_service.repositories.accounts import head_now
 from ledger_service.repositories.examples import example_ids
@@ -22,6 +23,7 @@ from shared.database import open_database
 from shared.http import create_service
 from shared.logging import configure_logging
 from shared.money import Currencies
+from shared.shutdown import stop_signal_calls
 from shared.streaming import Streams
 
 # A batch makes tens of thousands of objects, which are no cycles: by default Python would look
@@ -46,7 +48,8 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
         held.processor.start()
         gc.set_threshold(*_GC_THRESHOLDS)
         try:
-            yield
+            with stop_signal_calls(held.stop_sending):
+                yield
         finally:
             await held.processor.stop()
             await held.database.dispose()
@@ -73,14 +76,17 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
 
 def _open(settings: LedgerSettings) -> Resources:
     url = settings.require_database_url()
+    database = open_database(
+        url,
+        application_name="kairon ledger reads",
+        pool_size=settings.pool_size,
+        statement_timeout_ms=settings.statement_timeout_ms,
+    )
+    feed = Feed(database, MAIN_LEDGER_ID)
     return Resources(
         settings=settings,
-        database=open_database(
-            url,
-            application_name="kairon ledger reads",
-            pool_size=settings.pool_size,
-            statement_timeout_ms=settings.statement_timeout_ms,
-        ),
+        database=database,
+        feed=feed,
         streams=Streams(
             url, application_name="kairon ledger streams", streams_max=settings.streams_max
         ),
@@ -91,6 +97,7 @@ def _open(settings: LedgerSettings) -> Resources:
             batch_max=settings.batch_max,
             answer_seconds_max=settings.answer_seconds_max,
             synchronous_commit=settings.synchronous_commit,
+            on_commit=feed.notify,
         ),
         currencies=Currencies(settings.assets),
     )

@@ -7,12 +7,13 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from ledger_service.api.bodies import EventPage, HeadOut
-from ledger_service.api.lists import AccountFilter, HistoryRange
+from ledger_service.api.follow import SSE_CONTENT, Follow, LastEventId, followed
+from ledger_service.api.lists import AccountFilter, HistoryRange, decode_key, encode_key
 from ledger_service.dependencies import Held
 from ledger_service.repositories.accounts import head_now
 from ledger_service.repositories.events import events_page, events_stream
 from ledger_service.tables import MAIN_LEDGER_ID
-from shared.errors import InvalidCursor
+from shared.errors import InvalidCursor, QueueFull
 from shared.lists import (
     LIMIT_DEFAULT,
     STREAM_RESPONSES,
@@ -22,17 +23,23 @@ from shared.lists import (
     page_of_documents,
     stream_or_none,
 )
-from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import problem_responses
 
 router = APIRouter(prefix="/ledger", tags=["events"])
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": STREAM_RESPONSES[200]["content"] | SSE_CONTENT,
+        "description": "a page as JSON, the whole list as a stream, or the feed",
+    },
+    **problem_responses(InvalidCursor, QueueFull),
+}
 
 
 @router.get(
     "/events/",
     summary="List events",
     response_model=EventPage,
-    responses=STREAM_RESPONSES | problem_responses(InvalidCursor),
+    responses=_RESPONSES,
 )
 async def list_events(
     request: Request,
@@ -42,25 +49,33 @@ async def list_events(
     accept: Accept = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
+    follow: Follow = False,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """Every debit and credit, of all accounts or of one, in the order of the history.
 
     `seq` has no gaps and its order is the order of commits: a reader that asks for
-    `after_seq=<last seen>` never misses an event.
+    `after_seq=<last seen>` never misses an event. With an effective bound and no account,
+    reference or `after_seq`, pages are in the order of (`effective_at`, `seq`, `line`). A page may
+    be short though more follow: only the one without `next_cursor` is the last.
+
+    `follow=true` sends what is there and goes on with what is posted, as Server-Sent Events. A
+    reader that comes back with the last id it saw as `Last-Event-ID`, as EventSource does by
+    itself, misses nothing and sees nothing twice:
+
+        curl -N 'http://127.0.0.1:8000/ledger/events/?follow=true' -H 'Last-Event-ID: 42-1'
     """
-    last_seen = decode_cursor("events", cursor, int, int)
     wanted = replace(wanted, account_id=account_id)
+    if follow:
+        return followed(held.feed, wanted, last_event_id, cursor=cursor)
+    after = decode_key("events", wanted, cursor, int, int)
     statement_for = partial(events_stream, MAIN_LEDGER_ID, wanted)
     if stream := await stream_or_none(held.streams, accept, statement_for):
         return stream
     documents, last = await events_page(
-        held.database,
-        MAIN_LEDGER_ID,
-        wanted,
-        after=last_seen,
-        limit=limit,
+        held.database, MAIN_LEDGER_ID, wanted, after=after, limit=limit
     )
-    following = None if last is None else encode_cursor("events", *last)
+    following = encode_key("events", wanted, last)
     return page_of_documents(request, "events", documents, following)
 
 

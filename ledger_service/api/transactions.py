@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from ledger_service.api.answers import transaction_text
 from ledger_service.api.bodies import TransactionId, TransactionOut, TransactionPage
-from ledger_service.api.lists import HistoryRange
+from ledger_service.api.lists import HistoryRange, decode_key, encode_key
 from ledger_service.dependencies import Held
 from ledger_service.repositories.transactions import (
     find_transaction,
@@ -14,7 +14,7 @@ from ledger_service.repositories.transactions import (
     transactions_stream,
 )
 from ledger_service.tables import MAIN_LEDGER_ID
-from shared.errors import InvalidCursor, NotFound
+from shared.errors import InvalidCursor, NotFound, QueueFull
 from shared.lists import (
     LIMIT_DEFAULT,
     STREAM_RESPONSES,
@@ -24,7 +24,6 @@ from shared.lists import (
     page_of_documents,
     stream_or_none,
 )
-from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import problem_responses
 
 router = APIRouter(prefix="/ledger/transactions", tags=["transactions"])
@@ -34,7 +33,7 @@ router = APIRouter(prefix="/ledger/transactions", tags=["transactions"])
     "/",
     summary="List transactions",
     response_model=TransactionPage,
-    responses=STREAM_RESPONSES | problem_responses(InvalidCursor),
+    responses=STREAM_RESPONSES | problem_responses(InvalidCursor, QueueFull),
 )
 async def list_transactions(
     request: Request,
@@ -44,15 +43,20 @@ async def list_transactions(
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Response:
-    """Transactions in the order of the history, one row each."""
-    after = decode_cursor("transactions", cursor, int)
+    """Transactions in the order of the history, one row each.
+
+    With an effective bound and no reference or `after_seq`, pages are in the order of
+    (`effective_at`, `seq`). A page may be short though more follow: only the one without
+    `next_cursor` is the last. Streams are in the order of `seq`.
+    """
+    after = decode_key("transactions", wanted, cursor, int)
     statement_for = partial(transactions_stream, MAIN_LEDGER_ID, wanted)
     if stream := await stream_or_none(held.streams, accept, statement_for):
         return stream
     documents, last = await transactions_page(
-        held.database, MAIN_LEDGER_ID, wanted, after_seq=after[0] if after else None, limit=limit
+        held.database, MAIN_LEDGER_ID, wanted, after=after, limit=limit
     )
-    following = None if last is None else encode_cursor("transactions", last)
+    following = encode_key("transactions", wanted, last)
     return page_of_documents(request, "transactions", documents, following)
 
 
