@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger_service.feed import Feed
 from ledger_service.processor import CommandProcessor
 from ledger_service.settings import LedgerSettings
+from shared.database import Probes
 from shared.money import Currencies
 from shared.streaming import Streams
 
@@ -19,6 +20,7 @@ class Resources:
 
     settings: LedgerSettings
     database: AsyncEngine
+    probes: Probes
     streams: Streams
     feed: Feed
     processor: CommandProcessor

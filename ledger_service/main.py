@@ -19,7 +19,7 @@ from ledger_service.repositories.accounts import head_now
 from ledger_service.repositories.examples import example_ids
 from ledger_service.settings import LedgerSettings
 from ledger_service.tables import MAIN_LEDGER_ID
-from shared.database import open_database
+from shared.database import Probes, open_database
 from shared.http import create_service
 from shared.logging import configure_logging
 from shared.money import Currencies
@@ -45,6 +45,7 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logging("ledger", settings.log_level)
         app.state.resources = held = _open(settings)
+        await held.probes.start()
         held.processor.start()
         gc.set_threshold(*_GC_THRESHOLDS)
         try:
@@ -52,6 +53,7 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
                 yield
         finally:
             await held.processor.stop()
+            await held.probes.stop()
             await held.database.dispose()
 
     return create_service(
@@ -86,6 +88,11 @@ def _open(settings: LedgerSettings) -> Resources:
     return Resources(
         settings=settings,
         database=database,
+        probes=Probes(
+            url,
+            application_name="kairon ledger probes",
+            statement_timeout_ms=settings.statement_timeout_ms,
+        ),
         feed=feed,
         streams=Streams(
             url, application_name="kairon ledger streams", streams_max=settings.streams_max

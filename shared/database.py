@@ -1,4 +1,4 @@
-"""Opens PostgreSQL: a pool for reads (SQLAlchemy over asyncpg), single connections for writers."""
+"""Opens PostgreSQL: pools for reads (SQLAlchemy over asyncpg, or bare), connections for writers."""
 
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 POOL_WAIT_SECONDS_MAX = 5
 CONNECT_SECONDS_MAX = 5
 COMMAND_SECONDS_MAX = 45.0
+PROBE_CONNECTIONS_MAX = 4
 NAMING = {
     "ix": "ix_%(table_name)s__%(column_0_N_name)s",
     "uq": "uq_%(table_name)s__%(column_0_N_name)s",
@@ -70,6 +71,42 @@ async def connect(
         command_timeout=command_seconds_max,
         server_settings=settings,
     )
+
+
+class Probes:
+    """Runs single read statements of hot routes on a few connections of its own.
+
+    Bare asyncpg: each statement is prepared once a connection, and SQLAlchemy's part of such a
+    read would be most of it.
+    """
+
+    def __init__(self, url: str, *, application_name: str, statement_timeout_ms: int) -> None:
+        self._pool = asyncpg.create_pool(
+            plain_dsn(url),
+            min_size=0,
+            max_size=PROBE_CONNECTIONS_MAX,
+            timeout=CONNECT_SECONDS_MAX,
+            command_timeout=COMMAND_SECONDS_MAX,
+            server_settings=_server_settings(application_name, statement_timeout_ms),
+            reset=_leave_as_it_is,
+        )
+
+    async def start(self) -> None:
+        """Make ready; a connection is opened when one is first needed."""
+        await self._pool
+
+    async def row(self, statement: str, *values: Any) -> Any:
+        """Return the first row of a read-only `statement`, None where there is none."""
+        async with self._pool.acquire(timeout=POOL_WAIT_SECONDS_MAX) as connection:
+            return await connection.fetchrow(statement, *values)
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await self._pool.close()
+
+
+async def _leave_as_it_is(_connection: asyncpg.Connection) -> None:
+    """Save the round trip that would clean a session: our reads leave nothing behind."""
 
 
 def _refuse_dead_connection(connection: Any, _record: Any, _proxy: Any) -> None:

@@ -19,7 +19,12 @@ from ledger_service.api.submit import submit
 from ledger_service.dependencies import Held
 from ledger_service.domain.commands import OpenAccount
 from ledger_service.domain.refusals import Refusal
-from ledger_service.repositories.accounts import accounts_page, balance_now, find_account
+from ledger_service.repositories.accounts import (
+    BalanceNow,
+    accounts_page,
+    balance_now,
+    find_account,
+)
 from ledger_service.tables import MAIN_LEDGER_ID
 from shared.errors import InvalidCursor, KeyInFlight, KeyReused, NotFound, QueueFull
 from shared.idempotency import KeyHeader
@@ -103,20 +108,23 @@ async def get_account(account_id: AccountId, held: Held) -> dict[str, Any]:
     response_model=BalanceOut,
     responses=problem_responses(NotFound),
 )
-async def get_balance(account_id: AccountId, held: Held) -> dict[str, Any]:
+async def get_balance(account_id: AccountId, held: Held) -> Response:
     """The balance now: credits less debits. A debited account of type `internal` is negative."""
-    found = await balance_now(held.database, MAIN_LEDGER_ID, account_id)
+    found = await balance_now(held.probes, MAIN_LEDGER_ID, account_id)
     if found is None:
         raise _no_account(account_id)
-    return {
-        "account_id": account_id,
-        "currency": found.currency,
-        "balance": format_minor(found.credits_minor - found.debits_minor, found.scale),
-        "debits": format_minor(found.debits_minor, found.scale),
-        "credits": format_minor(found.credits_minor, found.scale),
-        "position": found.position,
-        "seq": found.seq,
-    }
+    return Response(_balance_text(account_id, found), media_type="application/json")
+
+
+def _balance_text(account_id: UUID, found: BalanceNow) -> str:
+    """Return BalanceOut as JSON, written out: no member holds what JSON would escape."""
+    balance = format_minor(found.credits_minor - found.debits_minor, found.scale)
+    debits = format_minor(found.debits_minor, found.scale)
+    return (
+        f'{{"account_id":"{account_id}","currency":"{found.currency}","balance":"{balance}",'
+        f'"debits":"{debits}","credits":"{format_minor(found.credits_minor, found.scale)}",'
+        f'"position":{found.position},"seq":{found.seq}}}'
+    )
 
 
 def _overdraft_limit(body: OpenAccountBody, held: Held) -> str | None:

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, Select, and_, select
+from sqlalchemy import RowMapping, Select, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger_service.tables import accounts, balances, ledgers
+from ledger_service.tables import accounts, ledgers
+from shared.database import Probes
 from shared.rows import fetch_page
 
 _ACCOUNT = (
@@ -23,6 +24,15 @@ _ACCOUNT = (
     accounts.c.version,
     accounts.c.opened_at,
 )
+
+# In one statement, and so of one moment: an account's totals and the head.
+_BALANCE = """
+SELECT a.currency, a.scale, b.debits_minor, b.credits_minor, b.position, l.last_seq
+FROM ledger.balances b
+JOIN ledger.accounts a ON a.ledger_id = b.ledger_id AND a.account_id = b.account_id
+JOIN ledger.ledgers l ON l.ledger_id = b.ledger_id
+WHERE b.ledger_id = $1 AND b.account_id = $2
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,31 +77,10 @@ async def accounts_page(
     return [row._mapping for row in rows], rows[-1].opened_seq if more else None
 
 
-async def balance_now(database: AsyncEngine, ledger_id: int, account_id: UUID) -> BalanceNow | None:
-    """Return an account's balance and the seq as of which it stands, in one statement."""
-    statement = (
-        select(
-            accounts.c.currency,
-            accounts.c.scale,
-            balances.c.debits_minor,
-            balances.c.credits_minor,
-            balances.c.position,
-            ledgers.c.last_seq.label("seq"),
-        )
-        .select_from(
-            balances.join(
-                accounts,
-                and_(
-                    accounts.c.ledger_id == balances.c.ledger_id,
-                    accounts.c.account_id == balances.c.account_id,
-                ),
-            ).join(ledgers, ledgers.c.ledger_id == balances.c.ledger_id)
-        )
-        .where(balances.c.ledger_id == ledger_id, balances.c.account_id == account_id)
-    )
-    async with database.connect() as connection:
-        row = (await connection.execute(statement)).mappings().one_or_none()
-    return None if row is None else BalanceNow(**row)
+async def balance_now(probes: Probes, ledger_id: int, account_id: UUID) -> BalanceNow | None:
+    """Return an account's balance and the seq as of which it stands: three primary keys."""
+    row = await probes.row(_BALANCE, ledger_id, account_id)
+    return None if row is None else BalanceNow(*row)
 
 
 async def head_now(database: AsyncEngine, ledger_id: int) -> HeadNow:

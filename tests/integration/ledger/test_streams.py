@@ -8,7 +8,7 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.integration.ledger.calls import open_account, transfer
+from tests.integration.ledger.calls import balance, open_account, transfer
 from tests.live import live_service
 from tests.postgres import TestDatabases
 
@@ -61,7 +61,8 @@ async def test_readers_that_leave_or_do_not_read_hold_up_nobody(
 async def test_reading_goes_on_after_the_server_closed_every_connection(
     ledger: httpx.AsyncClient, databases: TestDatabases
 ) -> None:
-    await open_account(ledger)
+    account_id = await open_account(ledger)
+    assert await balance(ledger, account_id) == "0.00"
     admin = await asyncpg.connect(databases.admin_url)
     await admin.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -71,6 +72,7 @@ async def test_reading_goes_on_after_the_server_closed_every_connection(
     for accept in ("application/json", "text/csv"):
         answer = await ledger.get("/ledger/account/", headers={"Accept": accept})
         assert answer.status_code == 200
+    assert await balance(ledger, account_id) == "0.00"
 
 
 @pytest.mark.parametrize("accept", ["text/csv", "application/x-ndjson"])
@@ -79,6 +81,22 @@ async def test_an_empty_list_streams_as_nothing_but_its_header(
 ) -> None:
     answer = await ledger.get("/ledger/transactions/", headers={"Accept": accept})
     assert answer.text.count("\n") == (1 if accept == "text/csv" else 0)
+
+
+@pytest.mark.parametrize("accept", ["text/csv", "application/x-ndjson"])
+async def test_a_stream_is_compressed_where_its_reader_asks_for_it(
+    ledger: httpx.AsyncClient, accept: str
+) -> None:
+    source, destination = await open_account(ledger, "internal"), await open_account(ledger)
+    await transfer(ledger, source, destination, "1.00")
+    answers = [
+        await ledger.get("/ledger/events/", headers={"Accept": accept, "Accept-Encoding": coding})
+        for coding in ("gzip", "identity", "gzip;q=0")
+    ]
+    assert [answer.headers.get("Content-Encoding") for answer in answers] == ["gzip", None, None]
+    assert {answer.headers["Vary"] for answer in answers} == {"Accept, Accept-Encoding"}
+    assert len({answer.text for answer in answers}) == 1
+    assert answers[0].text.count("1.00") == 4
 
 
 def _ask_and_never_read(url: str) -> socket.socket:
