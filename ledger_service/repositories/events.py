@@ -1,13 +1,16 @@
 """Lists of events: each debit and credit in the order of the history."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, select
+from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.repositories.pages import (
+    FOUND_BY,
+    LINE_MAX,
     Key,
     after_key,
     bounded,
@@ -15,6 +18,7 @@ from ledger_service.repositories.pages import (
     entries_filter,
     entries_scan,
     fetch_keyed,
+    lookup,
     seq_before_effective,
 )
 from ledger_service.repositories.rows import (
@@ -68,7 +72,7 @@ async def events_after(
 ) -> list[FollowedEvent]:
     """Return the events that follow `after`, at most `limit`."""
     wanted = Range(account_id=account_id, up_to_seq=up_to_seq)
-    statement = _plain_page(ledger_id, wanted, after).limit(limit)
+    statement = _plain_page(ledger_id, wanted, after, limit)
     async with database.connect() as connection:
         rows = await connection.execute(statement)
         return [FollowedEvent(Position(row[0], row[1]), row[2]) for row in rows]
@@ -80,64 +84,77 @@ def page_statement(ledger_id: int, wanted: Range, after: Key | None, limit: int)
         return _page_of_entries(ledger_id, wanted, after, limit)
     if wanted.has_effective_bound:
         return _filtered_page(ledger_id, wanted, after, limit)
-    return _plain_page(ledger_id, wanted, after).limit(limit + 1)
+    return _plain_page(ledger_id, wanted, after, limit + 1)
 
 
 def events_stream(ledger_id: int, wanted: Range, media_type: str) -> Select[Any]:
     """Return the statement whose rows a stream of `media_type` sends, in the order of seq."""
-    columns = _columns(events, journal)
+    columns = _columns(events, journal, accounts)
     return (
         select(*stream_columns(columns, media_type, user_texts=USER_TEXTS))
-        .select_from(_source(events, journal))
+        .select_from(events.join(journal, _same(journal)).join(accounts, _same(accounts)))
         .where(*_of_ledger(ledger_id, wanted), *effective_within(journal.c.effective_at, wanted))
         .where(*_of_reference(wanted))
         .order_by(events.c.seq, events.c.line)
     )
 
 
-def _plain_page(ledger_id: int, wanted: Range, after: Key | None) -> Select[Any]:
+def _plain_page(ledger_id: int, wanted: Range, after: Key | None, limit: int) -> Select[Any]:
     """Walk the events themselves, of all accounts or of one: an index has just this order."""
-    key = (events.c.seq, events.c.line)
-    statement = (
-        select(*key, json_rows(_columns(events, journal)))
-        .select_from(_source(events, journal))
-        .where(*_of_ledger(ledger_id, wanted))
-        .order_by(*key)
-    )
-    return statement if after is None else statement.where(after_key(key, after))
+    found = _walk(ledger_id, wanted, after).limit(limit).subquery("found")
+    return _documents(found, lookup(journal, found, "entry"), (found.c.seq, found.c.line))
 
 
 def _filtered_page(ledger_id: int, wanted: Range, after: Key | None, limit: int) -> Select[Any]:
     """Walk the events, keep those whose entries count within the range of time."""
-    key = (events.c.seq, events.c.line)
-    scan = select(events).where(*_of_ledger(ledger_id, wanted)).order_by(*key)
-    if after is not None:
-        scan = scan.where(after_key(key, after))
-    scan = bounded(scan)
+    scan = bounded(_walk(ledger_id, wanted, after))
     found = scan.subquery("found")
-    page = (
-        select(found.c.seq, found.c.line, json_rows(_columns(found, journal)))
-        .select_from(_source(found, journal))
-        .where(*effective_within(journal.c.effective_at, wanted))
-        .order_by(found.c.seq, found.c.line)
+    entry = lookup(journal, found, "entry")
+    page = _documents(found, entry, (found.c.seq, found.c.line)).where(
+        *effective_within(entry.c.effective_at, wanted)
     )
     return bounded_page(scan, ["seq", "line"], page, limit=limit)
+
+
+def _walk(ledger_id: int, wanted: Range, after: Key | None) -> Select[Any]:
+    key = (events.c.seq, events.c.line)
+    if wanted.after_seq is not None:
+        # One lower bound, not two: an index is entered at one of them, not at the higher one.
+        after = max((wanted.after_seq, LINE_MAX), after or (0, 0))
+        wanted = replace(wanted, after_seq=None)
+    statement = select(events).where(*_of_ledger(ledger_id, wanted)).order_by(*key)
+    return statement if after is None else statement.where(after_key(key, after))
 
 
 def _page_of_entries(ledger_id: int, wanted: Range, after: Key | None, limit: int) -> Select[Any]:
     """Walk the journal by reference or by effective time, take the events of each entry."""
     scan, order = entries_scan(ledger_id, wanted, after, again=True)
     found = scan.subquery("found")
-    key = [*(found.c[name] for name in order), events.c.line]
-    page = (
-        select(*key, json_rows(_columns(events, found)))
-        .select_from(_source(events, found))
-        .where(*entries_filter(found, wanted), *_of_account(wanted))
-        .order_by(*key)
-    )
+    event = lookup(events, found, "event")
+    key = [*(found.c[name] for name in order), event.c.line]
+    page = _documents(event, found, key, walked=found).where(*entries_filter(found, wanted))
+    if wanted.account_id is not None:
+        page = page.where(event.c.account_id == wanted.account_id)
     if after is not None:
         page = page.where(after_key(key, after))
     return bounded_page(scan, order, page, limit=limit)
+
+
+def _documents(
+    event: FromClause,
+    entry: FromClause,
+    key: Sequence[ColumnElement[Any]],
+    *,
+    walked: FromClause | None = None,
+) -> Select[Any]:
+    """Return the key and document of each event, from what is `walked` first and looked up."""
+    account = lookup(accounts, event, "account")
+    first, second = (event, entry) if walked is None else (entry, event)
+    return (
+        select(*key, json_rows(_columns(event, entry, account)))
+        .select_from(first.join(second, true()).join(account, true()))
+        .order_by(*key)
+    )
 
 
 def _of_ledger(ledger_id: int, wanted: Range) -> list[ColumnElement[bool]]:
@@ -156,28 +173,20 @@ def _of_reference(wanted: Range) -> list[ColumnElement[bool]]:
     return [] if wanted.reference is None else [journal.c.reference == wanted.reference]
 
 
-def _source(event: FromClause, entry: FromClause) -> FromClause:
-    return event.join(
-        entry, and_(entry.c.ledger_id == event.c.ledger_id, entry.c.seq == event.c.seq)
-    ).join(
-        accounts,
-        and_(
-            accounts.c.ledger_id == event.c.ledger_id,
-            accounts.c.account_id == event.c.account_id,
-        ),
-    )
+def _same(table: Table) -> ColumnElement[bool]:
+    return and_(*(table.c[name] == events.c[name] for name in FOUND_BY[table.name]))
 
 
-def _columns(event: FromClause, entry: FromClause) -> Columns:
+def _columns(event: FromClause, entry: FromClause, account: FromClause) -> Columns:
     return {
         "transaction_id": event.c.transaction_id,
         "seq": event.c.seq,
         "line": event.c.line,
         "account_id": event.c.account_id,
         "direction": plain_text(event.c.direction),
-        "amount": decimal_text(event.c.amount_minor, accounts.c.scale),
-        "currency": plain_text(accounts.c.currency),
-        "balance_after": decimal_text(event.c.balance_after_minor, accounts.c.scale),
+        "amount": decimal_text(event.c.amount_minor, account.c.scale),
+        "currency": plain_text(account.c.currency),
+        "balance_after": decimal_text(event.c.balance_after_minor, account.c.scale),
         "position": event.c.position,
         "reference": entry.c.reference,
         "effective_at": instant_text(entry.c.effective_at),

@@ -3,18 +3,19 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, literal_column, select
+from sqlalchemy import ScalarSelect, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.domain.model import AccountType
-from ledger_service.tables import accounts, journal
+from ledger_service.tables import accounts, events
 
 EXAMPLE_CURRENCY = "USD"
+ACCOUNTS_LOOKED_AT_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class ExampleIds:
-    """The first dollar account of each type and the first transaction; None where there is none."""
+    """An early dollar account of each type and the first transaction; None where there is none."""
 
     internal_account: UUID | None
     user_account: UUID | None
@@ -24,11 +25,9 @@ class ExampleIds:
 async def example_ids(database: AsyncEngine, ledger_id: int) -> ExampleIds:
     """Return ids that exist, in one statement."""
     transaction = (
-        select(journal.c.entry_id)
-        .where(
-            journal.c.ledger_id == ledger_id, journal.c.kind != literal_column("'account_opened'")
-        )
-        .order_by(journal.c.seq)
+        select(events.c.transaction_id)
+        .where(events.c.ledger_id == ledger_id)
+        .order_by(events.c.seq, events.c.line)
         .limit(1)
         .scalar_subquery()
     )
@@ -42,14 +41,17 @@ async def example_ids(database: AsyncEngine, ledger_id: int) -> ExampleIds:
 
 
 def _first_account(ledger_id: int, kind: AccountType) -> ScalarSelect[UUID]:
-    return (
-        select(accounts.c.account_id)
-        .where(
-            accounts.c.ledger_id == ledger_id,
-            accounts.c.type == kind.value,
-            accounts.c.currency == EXAMPLE_CURRENCY,
-        )
+    first = (
+        select(accounts)
+        .where(accounts.c.ledger_id == ledger_id)
         .order_by(accounts.c.opened_seq)
+        .limit(ACCOUNTS_LOOKED_AT_MAX)
+        .subquery()
+    )
+    return (
+        select(first.c.account_id)
+        .where(first.c.type == kind.value, first.c.currency == EXAMPLE_CURRENCY)
+        .order_by(first.c.opened_seq)
         .limit(1)
         .scalar_subquery()
     )

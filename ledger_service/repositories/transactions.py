@@ -10,9 +10,9 @@ from sqlalchemy import (
     Numeric,
     Select,
     Text,
-    and_,
     cast,
     select,
+    true,
 )
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -25,6 +25,7 @@ from ledger_service.repositories.pages import (
     entries_filter,
     entries_scan,
     fetch_keyed,
+    lookup,
     seq_before_effective,
 )
 from ledger_service.repositories.rows import (
@@ -115,22 +116,18 @@ def _page_of_first_events(
 
     Other entries have no events: however many accounts were opened in a row, none is looked at.
     """
+    if after is not None:
+        wanted = replace(wanted, after_seq=max(wanted.after_seq or 0, after[0]))
     scan: Select[Any] = select(events.c.ledger_id, events.c.seq).where(
         events.c.ledger_id == ledger_id, events.c.line == 1, *seq_within(events.c.seq, wanted)
     )
-    if after is not None:
-        scan = scan.where(events.c.seq > after[0])
     scan = bounded(scan.order_by(events.c.seq))
     found = scan.subquery("found")
+    entry = lookup(journal, found, "entry")
     page: Select[Any] = (
-        select(journal.c.seq, json_rows(_columns(journal)))
-        .select_from(
-            found.join(
-                journal,
-                and_(journal.c.ledger_id == found.c.ledger_id, journal.c.seq == found.c.seq),
-            )
-        )
-        .where(*effective_within(journal.c.effective_at, wanted))
+        select(found.c.seq, json_rows(_columns(entry)))
+        .select_from(found.join(entry, true()))
+        .where(*effective_within(entry.c.effective_at, wanted))
         .order_by(found.c.seq)
     )
     return bounded_page(scan, ["seq"], page, limit=limit)
