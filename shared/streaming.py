@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import structlog
 from fastapi.responses import Response
-from sqlalchemy import Select, String, case, func
+from sqlalchemy import Select, String, func
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
 from sqlalchemy.sql.elements import ColumnElement
 from starlette.datastructures import Headers
@@ -31,7 +31,7 @@ _BLOCK_BYTES_MIN = 256 * 1024  # PostgreSQL hands over a few rows at a time: sen
 _GZIP_LEVEL = 1
 _GZIP_WINDOW = 31  # a deflate window of 15 bits, in gzip's frame
 _INSTANT_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
-_CSV_FORMULA_START = r"^[=+\-@\t\r\n]"
+_CSV_FORMULA_START = r"^(?=[=+\-@\t\r\n])"
 # A JSON text holds neither of these characters unescaped, so COPY never has to quote it.
 _NDJSON_OPTIONS: dict[str, Any] = {"format": "csv", "delimiter": "\x02", "quote": "\x01"}
 _CSV_OPTIONS: dict[str, Any] = {"format": "csv", "header": True}
@@ -86,7 +86,7 @@ def instant_text(instant: ColumnElement[Any]) -> ColumnElement[str]:
 
 def csv_safe(text: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return user text as a spreadsheet may open it: a leading ' where it would be a formula."""
-    return case((text.op("~")(_CSV_FORMULA_START), func.concat("'", text)), else_=text)
+    return func.regexp_replace(text, _CSV_FORMULA_START, "'", type_=String)
 
 
 class StreamedResponse(Response):
