@@ -9,17 +9,18 @@ transaction that begins with the same comparison.
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from ledger_service.domain.batch import Decided, Declined, Kept, Posted
+from ledger_service.copy_rows import event_rows, journal_rows, key_rows
+from ledger_service.domain.batch import Decided, Kept, Posted
 from ledger_service.domain.commands import Key
 from ledger_service.domain.model import Account, AccountType, Direction, Entry, EntryKind, Event
-from ledger_service.domain.payloads import body_of, payload_text
-from ledger_service.domain.refusals import Refusal, Refused
-from ledger_service.projections.engine import ACCOUNTS, BALANCES, ProjectionEngine
+from ledger_service.domain.payloads import body_of, declined_of, outcome_columns, payload_text
+from ledger_service.projections.engine import ACCOUNTS, BALANCE_KEYS, BALANCES, ProjectionEngine
 from shared.bulk import Bulk, Row
 
 COPY_ENTRIES_MIN = 256
@@ -104,20 +105,20 @@ RETURNING ledger_id
 """
 
 _HEAD_PARAMETERS = 7
-_PARTS = {
-    "entries": _JOURNAL,
-    "events": _EVENTS,
-    "keys": _IDEMPOTENCY,
-    "accounts": ACCOUNTS,
-    "balances": BALANCES,
-}
 
 
 def _write_all() -> str:
     """Return the statement that writes all of a batch: every part needs the row of `head`."""
     parts, parameter = [f"head AS ({_MOVE_HEAD})"], _HEAD_PARAMETERS + 1
-    for name, bulk in _PARTS.items():
-        parts.append(f"{name} AS ({bulk.insert(parameter, 'head')})")
+    for name, bulk, write in (
+        ("entries", _JOURNAL, _JOURNAL.insert),
+        ("events", _EVENTS, _EVENTS.insert),
+        ("keys", _IDEMPOTENCY, _IDEMPOTENCY.insert),
+        ("accounts", ACCOUNTS, ACCOUNTS.insert),
+        ("opened", BALANCES, BALANCES.insert),
+        ("moved", BALANCES, partial(BALANCES.update, BALANCE_KEYS)),
+    ):
+        parts.append(f"{name} AS ({write(parameter, 'head')})")
         parameter += len(bulk.columns)
     return f"WITH {', '.join(parts)} SELECT count(*) FROM head"  # noqa: S608
 
@@ -194,6 +195,7 @@ class EventStore:
         """Write what was decided on top of `base`; False, and nothing written, if that is past."""
         if len(decided.entries) >= COPY_ENTRIES_MIN:
             return await self._write_by_copy(connection, base, decided)
+        opened, moved = self._projections.balance_rows(decided)
         return bool(
             await connection.fetchval(
                 _WRITE_ALL,
@@ -202,7 +204,8 @@ class EventStore:
                 *_EVENTS.arrays(self._event_rows(decided)),
                 *_IDEMPOTENCY.arrays(self._key_rows(decided)),
                 *ACCOUNTS.arrays(self._projections.account_rows(decided)),
-                *BALANCES.arrays(self._projections.balance_rows(decided)),
+                *BALANCES.arrays(opened),
+                *BALANCES.arrays(moved),
             )
         )
 
@@ -212,9 +215,9 @@ class EventStore:
         async with connection.transaction():
             if not await connection.fetchval(_MOVE_HEAD, *self._head_parameters(base, decided)):
                 return False
-            await _JOURNAL.copy(connection, self._entry_rows(decided))
-            await _EVENTS.copy(connection, self._event_rows(decided))
-            await _IDEMPOTENCY.copy(connection, self._key_rows(decided))
+            await _JOURNAL.copy(connection, journal_rows(self._ledger_id, decided.entries))
+            await _EVENTS.copy(connection, event_rows(self._ledger_id, decided.events))
+            await _IDEMPOTENCY.copy(connection, key_rows(self._ledger_id, decided))
             await self._projections.project(connection, decided)
         return True
 
@@ -242,7 +245,7 @@ class EventStore:
 
     def _key_rows(self, decided: Decided) -> list[Row]:
         return [
-            (self._ledger_id, *key, *_outcome_columns(outcome), decided.recorded_at)
+            (self._ledger_id, *key, *outcome_columns(outcome), decided.recorded_at)
             for key, outcome in decided.kept.values()
         ]
 
@@ -261,28 +264,10 @@ class EventStore:
         return bool(await connection.fetchval(_HAS_KEY, *parameters))
 
 
-def _outcome_columns(outcome: Posted | Declined | None) -> tuple[int | None, str | None]:
-    """Return the seq of an entry, from which its answer is made again, or the refusal as JSON."""
-    if isinstance(outcome, Posted):
-        return outcome.entry.seq, None
-    if outcome is None:
-        return None, None
-    refused = outcome.refused
-    document = {
-        "code": refused.refusal.code,
-        "detail": refused.detail,
-        "numbers": dict(refused.numbers),
-        "place": outcome.place,
-    }
-    return None, json.dumps(document)
-
-
 def _kept(row: asyncpg.Record, events: Sequence[Event]) -> Kept:
     key = Key(row["key_hash"], row["fingerprint"])
     if row["refusal"] is not None:
-        said = json.loads(row["refusal"])
-        refused = Refused(Refusal.of(said["code"]), said["detail"], said["numbers"])
-        return Kept(key, Declined(refused, place=said["place"]))
+        return Kept(key, declined_of(row["refusal"]))
     if row["seq"] is None:
         return Kept(key, None)
     return Kept(key, Posted(entry_of(row), tuple(events)))

@@ -1,6 +1,7 @@
 """What a committer remembers of a ledger between two of its batches."""
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from ledger_service.event_store import Head
 
 ACCOUNTS_MAX = 200_000
 KEYS_MAX = 10_000
+BATCH_KEYS_MAX = 1_000
+"""More keys at once would push out all others; they are looked up should they come again."""
 
 
 class Memory:
@@ -48,7 +51,8 @@ class Memory:
         self.head = head
         self.accounts.update(decided.changed)
         _drop_oldest(self.accounts, ACCOUNTS_MAX)
-        self.remember_keys(decided.kept)
+        if len(decided.kept) <= BATCH_KEYS_MAX:
+            self.remember_keys(decided.kept)
 
     def remember_keys(self, kept: Mapping[bytes, Kept]) -> None:
         """Take over outcomes that are committed."""
@@ -60,5 +64,5 @@ def _drop_oldest(remembered: dict[Any, Any], length_max: int) -> None:
     """Drop a tenth beyond what is wanted, so that this is seldom done."""
     if len(remembered) > length_max:
         surplus = len(remembered) - length_max + length_max // 10
-        for key in list(remembered)[:surplus]:
+        for key in list(islice(remembered, surplus)):
             del remembered[key]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import asyncpg
@@ -16,7 +17,6 @@ class Bulk:
     schema: str
     table: str
     columns: Mapping[str, str]
-    on_conflict: str = ""
 
     def insert(self, first_parameter: int, source: str = "") -> str:
         """Return an INSERT whose rows come from array parameters, numbered from the one given.
@@ -24,25 +24,40 @@ class Bulk:
         `source` is another relation of the statement that must have its one row for any row to
         be written.
         """
+        values = ", ".join(f"bulk.{name}" for name in self.columns)
+        # names of columns and types are this program's own; every value is a parameter
+        return (
+            f"INSERT INTO {self.schema}.{self.table} ({', '.join(self.columns)})\n"
+            f"SELECT {values} FROM {self._relations(first_parameter, source)}"
+        )
+
+    def update(self, keys: Sequence[str], first_parameter: int, source: str = "") -> str:
+        """Return an UPDATE of the rows that `keys` name; no row may be named twice."""
+        values = ", ".join(f"{name} = bulk.{name}" for name in self.columns if name not in keys)
+        found = " AND ".join(f"stored.{name} = bulk.{name}" for name in keys)
+        return (
+            f"UPDATE {self.schema}.{self.table} AS stored SET {values}\n"  # noqa: S608
+            f"FROM {self._relations(first_parameter, source)}\nWHERE {found}"
+        )
+
+    def _relations(self, first_parameter: int, source: str) -> str:
         arrays = ", ".join(
             f"${number}::{kind}[]"
             for number, kind in enumerate(self.columns.values(), first_parameter)
         )
-        names = ", ".join(self.columns)
-        values = ", ".join(f"bulk.{name}" for name in self.columns)
-        relations = ", ".join(filter(None, (source, f"unnest({arrays}) AS bulk ({names})")))
-        # names of columns and types are this program's own; every value is a parameter
-        return (
-            f"INSERT INTO {self.schema}.{self.table} ({names})\n"
-            f"SELECT {values} FROM {relations} {self.on_conflict}"
-        )
+        bulk = f"unnest({arrays}) AS bulk ({', '.join(self.columns)})"
+        return f"{source}, {bulk}" if source else bulk
 
     def arrays(self, rows: Sequence[Row]) -> Sequence[Sequence[Any]]:
         """Return `rows` as the array parameters of `insert`."""
         return list(zip(*rows, strict=True)) if rows else [()] * len(self.columns)
 
-    async def copy(self, connection: asyncpg.Connection, rows: Sequence[Row]) -> None:
-        """Write `rows` by COPY."""
-        await connection.copy_records_to_table(
-            self.table, schema_name=self.schema, columns=list(self.columns), records=rows
+    async def copy(self, connection: asyncpg.Connection, rows: bytes) -> None:
+        """Write `rows`, in the binary form of COPY, its columns in the order of `columns`."""
+        await connection.copy_to_table(
+            self.table,
+            schema_name=self.schema,
+            columns=list(self.columns),
+            source=BytesIO(rows),
+            format="binary",
         )

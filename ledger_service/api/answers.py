@@ -82,11 +82,11 @@ def posted_text(entry: Entry, events: Sequence[Event]) -> str:
 def balances_text(events: Sequence[Event], scale: int) -> str:
     """Return the balance that the events left in each account, as a JSON object."""
     after: dict[UUID, int] = {event.account_id: event.balance_after_minor for event in events}
-    shown = ",".join(
+    shown = [
         f'"{account_id}":"{format_minor(balance_minor, scale)}"'
         for account_id, balance_minor in after.items()
-    )
-    return f"{{{shown}}}"
+    ]
+    return f"{{{','.join(shown)}}}"
 
 
 def transaction_text(entry: Entry) -> str:

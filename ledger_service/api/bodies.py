@@ -141,6 +141,26 @@ BatchMode = Literal["atomic", "independent"]
 class BatchBody(_In):
     """Transfers that come together."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "mode": "atomic",
+                    "transfers": [
+                        {
+                            "source_account_id": ACCOUNT_EXAMPLE,
+                            "destination_account_id": OTHER_ACCOUNT_EXAMPLE,
+                            "amount": amount,
+                            "currency": "USD",
+                            "reference": reference,
+                        }
+                        for amount, reference in (("100.50", "INV-1"), ("7.25", "INV-2"))
+                    ],
+                }
+            ]
+        }
+    )
+
     mode: BatchMode = Field(
         default="independent",
         description="`independent`: each for itself; `atomic`: all, or none if one is refused",

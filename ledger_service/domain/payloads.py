@@ -1,10 +1,11 @@
-"""The JSON under which the journal keeps what an entry did, and the way back."""
+"""The JSON in which the log keeps what entries did and why commands were refused, and back."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from ledger_service.domain.batch import Declined, Posted
 from ledger_service.domain.model import (
     AccountOpened,
     AccountType,
@@ -12,6 +13,7 @@ from ledger_service.domain.model import (
     EntryKind,
     Transferred,
 )
+from ledger_service.domain.refusals import Refusal, Refused
 
 
 def payload_text(body: Body) -> str:
@@ -51,3 +53,28 @@ def body_of(kind: EntryKind, payload: Mapping[str, Any]) -> Body:
         scale=payload["scale"],
         metadata=payload["metadata"],
     )
+
+
+def outcome_columns(outcome: Posted | Declined | None) -> tuple[int | None, str | None]:
+    """Return what a key keeps: the seq of an entry, from which its answer is made again, or the
+    refusal as JSON; neither where the key stands for a group.
+    """
+    if isinstance(outcome, Posted):
+        return outcome.entry.seq, None
+    if outcome is None:
+        return None, None
+    refused = outcome.refused
+    document = {
+        "code": refused.refusal.code,
+        "detail": refused.detail,
+        "numbers": dict(refused.numbers),
+        "place": outcome.place,
+    }
+    return None, json.dumps(document)
+
+
+def declined_of(text: str) -> Declined:
+    """Return the refusal that a key keeps."""
+    said = json.loads(text)
+    refused = Refused(Refusal.of(said["code"]), said["detail"], said["numbers"])
+    return Declined(refused, place=said["place"])

@@ -35,13 +35,8 @@ BALANCES = Bulk(
         "credits_minor": "bigint",
         "position": "bigint",
     },
-    on_conflict="""
-ON CONFLICT (ledger_id, account_id) DO UPDATE SET
-    debits_minor = EXCLUDED.debits_minor,
-    credits_minor = EXCLUDED.credits_minor,
-    position = EXCLUDED.position
-""",
 )
+BALANCE_KEYS = ("ledger_id", "account_id")
 
 
 class ProjectionEngine:
@@ -68,24 +63,25 @@ class ProjectionEngine:
             if isinstance(facts := entry.body, AccountOpened)
         ]
 
-    def balance_rows(self, decided: Decided) -> list[Row]:
-        """Return a row of BALANCES for each account that was opened or moved."""
-        return [
-            (
-                self._ledger_id,
-                account_id,
-                account.debits_minor,
-                account.credits_minor,
-                account.position,
-            )
-            for account_id, account in decided.changed.items()
-        ]
+    def balance_rows(self, decided: Decided) -> tuple[list[Row], list[Row]]:
+        """Return the rows of BALANCES to insert for opened accounts, and to update for others."""
+        opened = {
+            entry.entry_id for entry in decided.entries if isinstance(entry.body, AccountOpened)
+        }
+        new: list[Row] = []
+        moved: list[Row] = []
+        for account_id, account in decided.changed.items():
+            row = (self._ledger_id, account_id, *account[5:])  # debits, credits, position
+            (new if account_id in opened else moved).append(row)
+        return new, moved
 
     async def project(self, connection: asyncpg.Connection, decided: Decided) -> None:
         """Write the rows in statements of their own, inside the caller's transaction."""
-        for bulk, rows in (
-            (ACCOUNTS, self.account_rows(decided)),
-            (BALANCES, self.balance_rows(decided)),
+        new, moved = self.balance_rows(decided)
+        for bulk, statement, rows in (
+            (ACCOUNTS, ACCOUNTS.insert(1), self.account_rows(decided)),
+            (BALANCES, BALANCES.insert(1), new),
+            (BALANCES, BALANCES.update(BALANCE_KEYS, 1), moved),
         ):
             if rows:
-                await connection.execute(bulk.insert(1), *bulk.arrays(rows))
+                await connection.execute(statement, *bulk.arrays(rows))
