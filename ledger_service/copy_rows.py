@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from struct import Struct
+from typing import NamedTuple
 
 from ledger_service.domain.batch import Decided
 from ledger_service.domain.model import Direction, Entry, EntryKind, Event
@@ -35,6 +36,23 @@ _EVENT = {side: _row(f"ii iq ih i16s i16s i{len(side)}s iq iq iq") for side in D
 # ledger_id, key_hash, fingerprint; then seq, refusal, recorded_at
 _KEY = _row("ii i16s i16s")
 _TEXT = {text: text.value.encode() for text in (*EntryKind, *Direction)}
+
+
+class CopyRows(NamedTuple):
+    """The rows of one batch, ready to be sent."""
+
+    journal: bytes
+    events: bytes
+    keys: bytes
+
+
+def copy_rows(ledger_id: int, decided: Decided) -> CopyRows:
+    """Return all rows of a batch."""
+    return CopyRows(
+        journal_rows(ledger_id, decided.entries),
+        event_rows(ledger_id, decided.events),
+        key_rows(ledger_id, decided),
+    )
 
 
 def journal_rows(ledger_id: int, entries: Iterable[Entry]) -> bytes:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
-from ledger_service.copy_rows import event_rows, journal_rows, key_rows
+from ledger_service.copy_rows import CopyRows, copy_rows
 from ledger_service.domain.batch import Decided, Kept, Posted
 from ledger_service.domain.commands import Key
 from ledger_service.domain.model import Account, AccountType, Direction, Entry, EntryKind, Event
@@ -191,10 +191,25 @@ class EventStore:
             events.setdefault(event.seq, []).append(event)
         return {row["key_hash"]: _kept(row, events.get(row["seq"], ())) for row in rows}
 
-    async def write(self, connection: asyncpg.Connection, base: Head, decided: Decided) -> bool:
-        """Write what was decided on top of `base`; False, and nothing written, if that is past."""
-        if len(decided.entries) >= COPY_ENTRIES_MIN:
-            return await self._write_by_copy(connection, base, decided)
+    def copy_rows(self, decided: Decided) -> CopyRows | None:
+        """Return what `write` sends by COPY, None where the batch is too small for that."""
+        if len(decided.entries) < COPY_ENTRIES_MIN:
+            return None
+        return copy_rows(self._ledger_id, decided)
+
+    async def write(
+        self,
+        connection: asyncpg.Connection,
+        base: Head,
+        decided: Decided,
+        rows: CopyRows | None,
+    ) -> bool:
+        """Write what was decided on top of `base`; False, and nothing written, if that is past.
+
+        `rows` is what `copy_rows` returned.
+        """
+        if rows is not None:
+            return await self._write_by_copy(connection, base, decided, rows)
         opened, moved = self._projections.balance_rows(decided)
         return bool(
             await connection.fetchval(
@@ -210,14 +225,14 @@ class EventStore:
         )
 
     async def _write_by_copy(
-        self, connection: asyncpg.Connection, base: Head, decided: Decided
+        self, connection: asyncpg.Connection, base: Head, decided: Decided, rows: CopyRows
     ) -> bool:
         async with connection.transaction():
             if not await connection.fetchval(_MOVE_HEAD, *self._head_parameters(base, decided)):
                 return False
-            await _JOURNAL.copy(connection, journal_rows(self._ledger_id, decided.entries))
-            await _EVENTS.copy(connection, event_rows(self._ledger_id, decided.events))
-            await _IDEMPOTENCY.copy(connection, key_rows(self._ledger_id, decided))
+            await _JOURNAL.copy(connection, rows.journal)
+            await _EVENTS.copy(connection, rows.events)
+            await _IDEMPOTENCY.copy(connection, rows.keys)
             await self._projections.project(connection, decided)
         return True
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -26,11 +27,16 @@ class Memory:
         self.accounts: dict[UUID, Account] = {}
         self.kept: dict[bytes, Kept] = {}
 
-    def recall(self, account_ids: Iterable[UUID]) -> tuple[dict[UUID, Account], list[UUID]]:
-        """Return those of the accounts that are remembered, and the ids of the others."""
+    def recall(
+        self, account_ids: Iterable[UUID], newer: Mapping[UUID, Account] = MappingProxyType({})
+    ) -> tuple[dict[UUID, Account], list[UUID]]:
+        """Return those of the accounts that are remembered, and the ids of the others.
+
+        `newer` holds accounts as they will be once a batch that is under way is committed.
+        """
         known, found, missing = self.accounts, {}, []
         for account_id in account_ids:
-            if (account := known.get(account_id)) is not None:
+            if (account := newer.get(account_id) or known.get(account_id)) is not None:
                 found[account_id] = account
             else:
                 missing.append(account_id)

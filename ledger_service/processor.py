@@ -17,17 +17,20 @@ the safe path: BEGIN, lock the head, load what the batch names, keys included, d
 
 and so do the next ones, until the head has been ours alone for a while.
 
-While one batch commits, the next gathers: a busy account costs no more than a quiet one. A refusal
-touches no neighbour. A twin (the same Idempotency-Key again) gets the first outcome, whether the
-first stands in the same batch, an earlier one, or came through another process.
+While one batch commits, the next gathers: a busy account costs no more than a quiet one. While
+PostgreSQL writes a large batch, the next large one is decided on top of it, and decided anew if
+the first one fails. A refusal touches no neighbour. A twin (the same Idempotency-Key again) gets
+the first outcome, whether that stands in the same batch, an earlier one, or came through another
+process.
 
 When the connection breaks, nothing is guessed: the head is locked again on a new connection, its
 epoch raised, and the log tells whether the batch is there.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -35,14 +38,16 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from ledger_service.domain.batch import Decided, Group, Outcome, decide_group
+from ledger_service.copy_rows import CopyRows
+from ledger_service.domain.batch import Decided, Group, Kept, Outcome, decide_group
 from ledger_service.domain.commands import Key, Transfer
 from ledger_service.domain.model import Account, State
-from ledger_service.event_store import EventStore, Head
+from ledger_service.event_store import COPY_ENTRIES_MIN, EventStore, Head
+from ledger_service.intake import Intake, Pending
 from ledger_service.memory import Memory
 from shared.clock import Clock, utc_now
 from shared.database import connect
-from shared.errors import AppError, DatabaseUnavailable, InternalError, KeyInFlight, QueueFull
+from shared.errors import AppError, DatabaseUnavailable, InternalError, KeyInFlight
 from shared.problems import is_connection_trouble
 
 HEAD_WAIT_MS_MAX = 5_000
@@ -61,22 +66,14 @@ _SESSION = {
 log = structlog.get_logger()
 
 
-@dataclass(slots=True, eq=False)
-class Pending:
-    """A group in the queue with the future that its caller waits on."""
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A batch, decided on top of `base` and not yet written."""
 
-    group: Group
-    future: asyncio.Future[list[Outcome]]
-    is_started: bool = False
-
-    def resolve(self, outcomes: list[Outcome] | AppError) -> None:
-        if self.future.done():
-            return
-        if isinstance(outcomes, AppError):
-            self.future.set_exception(outcomes)
-            self.future.exception()  # a caller that has left must not count as an error of ours
-        else:
-            self.future.set_result(outcomes)
+    base: Head
+    decided: Decided
+    outcomes: list[list[Outcome] | AppError]
+    rows: CopyRows | None
 
 
 class CommitInDoubt(Exception):
@@ -103,10 +100,7 @@ class CommandProcessor:
         self._store = EventStore(ledger_id)
         self._memory = Memory()
         self._alone_batches = ALONE_BATCHES
-        self._waiting: deque[Pending] = deque()
-        self._waiting_commands = 0
-        self._wake = asyncio.Event()
-        self._queue_max = queue_max
+        self._intake = Intake(queue_max)
         self._batch_max = batch_max
         self._answer_seconds_max = answer_seconds_max
         self._session: dict[str, Any] = _SESSION | {"synchronous_commit": synchronous_commit}
@@ -114,16 +108,16 @@ class CommandProcessor:
         self._clock = clock
         self._connection: asyncpg.Connection | None = None
         self._committer: asyncio.Task[None] | None = None
-        self._is_stopping = False
+        self._next: list[Pending] = []  # taken from the queue already,
+        self._ahead: Attempt | None = None  # and decided ahead, if that could be done
 
     async def submit(self, group: Group, *, is_admitted: bool = False) -> list[Outcome]:
         """Return the outcomes once they are committed, in the order of the group's commands.
 
-        `is_admitted` is for what belongs to a request whose first part was taken already. Raises
-        QueueFull, KeyInFlight, DatabaseUnavailable; after any of them the same request under the
-        same key is safe to send again.
+        Raises QueueFull (never if `is_admitted`, see Intake), KeyInFlight, DatabaseUnavailable;
+        after any of them the same request under the same key is safe to send again.
         """
-        pending = self._enqueue(group, is_admitted)
+        pending = self._intake.put(group, is_admitted=is_admitted)
         timer = asyncio.get_running_loop().call_later(
             self._answer_seconds_max, self._withdraw, pending
         )
@@ -131,18 +125,6 @@ class CommandProcessor:
             return await pending.future
         finally:
             timer.cancel()
-
-    def _enqueue(self, group: Group, is_admitted: bool) -> Pending:
-        if self._is_stopping:
-            raise QueueFull("the service is shutting down")
-        waiting, more = self._waiting_commands, len(group.asked)
-        if waiting and waiting + more > self._queue_max and not is_admitted:
-            raise QueueFull(f"{waiting} commands are waiting", queue_max=self._queue_max)
-        pending = Pending(group, asyncio.get_running_loop().create_future())
-        self._waiting.append(pending)
-        self._waiting_commands += more
-        self._wake.set()
-        return pending
 
     def _withdraw(self, pending: Pending) -> None:
         """Answer a caller that has waited too long; what has not begun never will."""
@@ -160,42 +142,27 @@ class CommandProcessor:
 
     async def stop(self) -> None:
         """Refuse new commands, answer those that wait, and close the connection."""
-        self._is_stopping = True
+        self._intake.close()
         if self._committer is not None:
-            self._wake.set()
             await self._committer
         if self._connection is not None and not self._connection.is_closed():
             await self._connection.close()
 
     async def _commit_forever(self) -> None:
         while True:
-            await self._wake.wait()
-            batch = list(self._drain())
-            if batch:
-                await self._commit_or_explain(batch)
-            elif self._is_stopping:
+            batch, ahead = self._next, self._ahead
+            self._next, self._ahead = [], None
+            if not batch and not (batch := await self._intake.take(self._batch_max)):
                 return
-            else:
-                self._wake.clear()
+            await self._commit_or_explain(batch, ahead)
 
-    def _drain(self) -> Iterator[Pending]:
-        """Take what waits, up to the cap, and leave out whose caller has been answered."""
-        commands = 0
-        while self._waiting and commands < self._batch_max:
-            pending = self._waiting.popleft()
-            more = len(pending.group.asked)
-            self._waiting_commands -= more
-            if pending.future.done():
-                continue
-            commands += more
-            pending.is_started = True
-            yield pending
-
-    async def _commit_or_explain(self, batch: Sequence[Pending]) -> None:
+    async def _commit_or_explain(
+        self, batch: Sequence[Pending], ahead: Attempt | None = None
+    ) -> None:
         """Commit the batch and answer its callers, whatever happens to the database."""
         outcomes: Sequence[list[Outcome] | AppError]
         try:
-            outcomes = await self._commit(batch)
+            outcomes = await self._commit(batch, ahead)
         except asyncpg.LockNotAvailableError:
             outcomes = _all(batch, "another writer holds the ledger; nothing was written")
         except CommitInDoubt:
@@ -216,11 +183,13 @@ class CommandProcessor:
         for pending, outcome in zip(batch, outcomes, strict=True):
             pending.resolve(outcome)
 
-    async def _commit(self, batch: Sequence[Pending]) -> Sequence[list[Outcome] | AppError]:
+    async def _commit(
+        self, batch: Sequence[Pending], ahead: Attempt | None
+    ) -> Sequence[list[Outcome] | AppError]:
         connection = await self._own_connection()
         if self._alone_batches >= ALONE_BATCHES:
             try:
-                outcomes = await self._commit_fast(connection, batch)
+                outcomes = await self._commit_fast(connection, batch, ahead)
             except asyncpg.UniqueViolationError:
                 outcomes = None  # a key that we do not remember; the head may well be ours
             else:
@@ -231,7 +200,7 @@ class CommandProcessor:
         return await self._commit_safe(connection, batch)
 
     async def _commit_fast(
-        self, connection: asyncpg.Connection, batch: Sequence[Pending]
+        self, connection: asyncpg.Connection, batch: Sequence[Pending], ahead: Attempt | None
     ) -> Sequence[list[Outcome] | AppError] | None:
         """Decide on what is remembered and write if the head is still there; else None.
 
@@ -243,17 +212,40 @@ class CommandProcessor:
             memory.reset(await self._store.read_head(connection, lock=False))
         head = memory.head
         assert head is not None
-        # Read at a later moment than the head: sound, since the head must still be there below.
-        accounts = await self._accounts_of(batch, connection)
-        decided, outcomes = self._decide(head, accounts, batch)
+        if ahead is not None and ahead.base == head:
+            attempt = ahead
+        else:
+            # Read after the head was: sound, since the head must still be there when we write.
+            accounts = await self._accounts_of(batch, connection)
+            attempt = self._decide(head, accounts, memory.kept, batch)
+        looking = self._look_ahead(attempt)
         try:
-            if not await self._store.write(connection, head, decided):
+            if not await self._store.write(connection, head, attempt.decided, attempt.rows):
                 return None
         except Exception as error:
-            if not await self._landed(connection, decided, error):
+            if not await self._landed(connection, attempt.decided, error):
                 return _all(batch, "the database went away; nothing was written")
-        self._remember(head, decided)
-        return outcomes
+        finally:
+            if looking is not None:
+                looking.cancel()
+        self._remember(head, attempt.decided)
+        return attempt.outcomes
+
+    def _look_ahead(self, attempt: Attempt) -> asyncio.Task[None] | None:
+        """While PostgreSQL writes a large batch, decide the next large one on top of it."""
+        if attempt.rows is None or self._next:
+            return None
+        head, decided = attempt.base.behind(attempt.decided.entries), attempt.decided
+
+        async def decide_next() -> None:
+            self._next = await self._intake.take_many(COPY_ENTRIES_MIN, self._batch_max)
+            accounts, missing = self._memory.recall(_named_in(self._next), newer=decided.changed)
+            if not missing:
+                known = ChainMap(decided.kept, self._memory.kept)
+                with suppress(Exception):  # which shows again, and is explained, in its turn
+                    self._ahead = self._decide(head, accounts, known, self._next)
+
+        return asyncio.create_task(decide_next(), name="decide ahead")
 
     async def _commit_safe(
         self, connection: asyncpg.Connection, batch: Sequence[Pending]
@@ -272,8 +264,8 @@ class CommandProcessor:
             accounts = await self._accounts_of(batch, connection)
             unknown = {key.key_hash for key in _keys_of(batch)} - memory.kept.keys()
             memory.remember_keys(await self._store.load_kept(connection, unknown))
-            decided, outcomes = self._decide(head, accounts, batch)
-            is_written = await self._store.write(connection, head, decided)
+            attempt = self._decide(head, accounts, memory.kept, batch)
+            is_written = await self._store.write(connection, head, attempt.decided, attempt.rows)
             assert is_written, "the head moved while it was locked"
         except BaseException:
             if not connection.is_closed():
@@ -282,22 +274,16 @@ class CommandProcessor:
         try:
             await transaction.commit()
         except Exception as error:
-            if not await self._landed(connection, decided, error):
+            if not await self._landed(connection, attempt.decided, error):
                 return _all(batch, "the database went away; nothing was written")
-        self._remember(head, decided)
-        return outcomes
+        self._remember(head, attempt.decided)
+        return attempt.outcomes
 
     async def _accounts_of(
         self, batch: Sequence[Pending], connection: asyncpg.Connection
     ) -> dict[UUID, Account]:
         """Return the accounts that the batch names, loading those that are not remembered."""
-        accounts, missing = self._memory.recall(
-            account_id
-            for pending in batch
-            for command, _ in pending.group.asked
-            if isinstance(command, Transfer)
-            for account_id in command.account_ids
-        )
+        accounts, missing = self._memory.recall(_named_in(batch))
         if missing:
             loaded = await self._store.load_accounts(connection, set(missing))
             self._memory.accounts.update(loaded)
@@ -305,13 +291,20 @@ class CommandProcessor:
         return accounts
 
     def _decide(
-        self, head: Head, accounts: dict[UUID, Account], batch: Sequence[Pending]
-    ) -> tuple[Decided, list[list[Outcome] | AppError]]:
+        self,
+        head: Head,
+        accounts: dict[UUID, Account],
+        known: Mapping[bytes, Kept],
+        batch: Sequence[Pending],
+    ) -> Attempt:
         """Decide every group, folding what is accepted into `accounts`."""
         now = self._clock()
         recorded_at = max(now, head.last_recorded_at or now)
-        decided = Decided(State(head.last_seq, accounts), recorded_at, self._memory.kept)
-        return decided, [decide_group(decided, pending.group) for pending in batch]
+        decided = Decided(State(head.last_seq, accounts), recorded_at, known)
+        outcomes: list[list[Outcome] | AppError] = [
+            decide_group(decided, pending.group) for pending in batch
+        ]
+        return Attempt(head, decided, outcomes, self._store.copy_rows(decided))
 
     def _remember(self, head: Head, decided: Decided) -> None:
         """Take over what is known to be committed."""
@@ -360,6 +353,14 @@ class CommandProcessor:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
+
+
+def _named_in(batch: Sequence[Pending]) -> Iterator[UUID]:
+    for pending in batch:
+        for command, _ in pending.group.asked:
+            if isinstance(command, Transfer):
+                yield command.source_account_id
+                yield command.destination_account_id
 
 
 def _keys_of(batch: Sequence[Pending]) -> Iterator[Key]:
