@@ -6,16 +6,17 @@ number of its columns (PostgreSQL documentation, COPY, Binary Format). Columns s
 of the tables.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from struct import Struct
-from typing import NamedTuple
+from typing import Any
 
-from ledger_service.domain.batch import Decided
+from ledger_service.domain.batch import Kept
 from ledger_service.domain.model import Direction, Entry, EntryKind, Event
 from ledger_service.domain.payloads import outcome_columns, payload_text
 
+_BLOCK_ROWS = 500
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
@@ -38,93 +39,88 @@ _KEY = _row("ii i16s i16s")
 _TEXT = {text: text.value.encode() for text in (*EntryKind, *Direction)}
 
 
-class CopyRows(NamedTuple):
-    """The rows of one batch, ready to be sent."""
-
-    journal: bytes
-    events: bytes
-    keys: bytes
+def journal_rows(ledger_id: int, entries: Sequence[Entry]) -> Iterator[bytes]:
+    """Yield the rows of `journal`."""
+    return _copied(partial(_journal_row, ledger_id), entries)
 
 
-def copy_rows(ledger_id: int, decided: Decided) -> CopyRows:
-    """Return all rows of a batch."""
-    return CopyRows(
-        journal_rows(ledger_id, decided.entries),
-        event_rows(ledger_id, decided.events),
-        key_rows(ledger_id, decided),
+def event_rows(ledger_id: int, events: Sequence[Event]) -> Iterator[bytes]:
+    """Yield the rows of `events`."""
+    return _copied(partial(_event_row, ledger_id), events)
+
+
+def key_rows(ledger_id: int, kept: Sequence[Kept], recorded_at: datetime) -> Iterator[bytes]:
+    """Yield the rows of `idempotency`."""
+    instant = _number(8, _microseconds(recorded_at))
+    return _copied(partial(_key_row, ledger_id, instant), kept)
+
+
+def _copied(row: Callable[[Any], bytes], values: Sequence[Any]) -> Iterator[bytes]:
+    """Yield a block of rows at a time: PostgreSQL stores one while the next is made."""
+    yield _SIGNATURE
+    for start in range(0, len(values), _BLOCK_ROWS):
+        yield b"".join(map(row, values[start : start + _BLOCK_ROWS]))
+    yield _TRAILER
+
+
+def _journal_row(ledger_id: int, entry: Entry) -> bytes:
+    seq, entry_id, effective_at, recorded_at, reference, body = entry
+    kind, payload = body.kind, payload_text(body).encode()
+    row = _ENTRY[kind].pack(
+        8,
+        4,
+        ledger_id,
+        8,
+        seq,
+        16,
+        entry_id.bytes,
+        len(kind),
+        _TEXT[kind],
+        8,
+        _microseconds(effective_at),
+        8,
+        _microseconds(recorded_at),
+    )
+    told = _NULL if reference is None else _text(reference)
+    return row + told + _length(len(payload)) + payload
+
+
+def _event_row(ledger_id: int, event: Event) -> bytes:
+    seq, line, account_id, transaction_id, side, amount, balance_after, position = event
+    return _EVENT[side].pack(
+        9,
+        4,
+        ledger_id,
+        8,
+        seq,
+        2,
+        line,
+        16,
+        account_id.bytes,
+        16,
+        transaction_id.bytes,
+        len(side),
+        _TEXT[side],
+        8,
+        amount,
+        8,
+        balance_after,
+        8,
+        position,
     )
 
 
-def journal_rows(ledger_id: int, entries: Iterable[Entry]) -> bytes:
-    """Return the rows of `journal`."""
-    rows = [_SIGNATURE]
-    for seq, entry_id, effective_at, recorded_at, reference, body in entries:
-        kind, payload = body.kind, payload_text(body).encode()
-        row = _ENTRY[kind].pack(
-            8,
-            4,
-            ledger_id,
-            8,
-            seq,
-            16,
-            entry_id.bytes,
-            len(kind),
-            _TEXT[kind],
-            8,
-            _microseconds(effective_at),
-            8,
-            _microseconds(recorded_at),
-        )
-        told = _NULL if reference is None else _text(reference)
-        rows += (row, told, _length(len(payload)), payload)
-    rows.append(_TRAILER)
-    return b"".join(rows)
-
-
-def event_rows(ledger_id: int, events: Iterable[Event]) -> bytes:
-    """Return the rows of `events`."""
-    rows = [_SIGNATURE]
-    for seq, line, account_id, transaction_id, side, amount, balance_after, position in events:
-        row = _EVENT[side].pack(
-            9,
-            4,
-            ledger_id,
-            8,
-            seq,
-            2,
-            line,
-            16,
-            account_id.bytes,
-            16,
-            transaction_id.bytes,
-            len(side),
-            _TEXT[side],
-            8,
-            amount,
-            8,
-            balance_after,
-            8,
-            position,
-        )
-        rows.append(row)
-    rows.append(_TRAILER)
-    return b"".join(rows)
-
-
-def key_rows(ledger_id: int, decided: Decided) -> bytes:
-    """Return the rows of `idempotency`."""
-    recorded_at = _number(8, _microseconds(decided.recorded_at))
-    rows = [_SIGNATURE]
-    for (key_hash, fingerprint), outcome in decided.kept.values():
-        seq, refusal = outcome_columns(outcome)
-        rows += (
+def _key_row(ledger_id: int, instant: bytes, kept: Kept) -> bytes:
+    (key_hash, fingerprint), outcome = kept
+    seq, refusal = outcome_columns(outcome)
+    return b"".join(
+        (
             _KEY.pack(6, 4, ledger_id, 16, key_hash, 16, fingerprint),
             _NULL if seq is None else _number(8, seq),
             _NULL if refusal is None else _text(refusal),
-            recorded_at,
+            instant,
         )
-    rows.append(_TRAILER)
-    return b"".join(rows)
+    )
 
 
 @lru_cache(maxsize=16)  # the entries of a batch have one instant

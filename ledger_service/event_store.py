@@ -15,7 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
-from ledger_service.copy_rows import CopyRows, copy_rows
+from ledger_service.copy_rows import event_rows, journal_rows, key_rows
 from ledger_service.domain.batch import Decided, Kept, Posted
 from ledger_service.domain.commands import Key
 from ledger_service.domain.model import Account, AccountType, Direction, Entry, EntryKind, Event
@@ -155,6 +155,11 @@ class Head(NamedTuple):
         return Head(last.seq, last.entry_id, last.recorded_at, self.epoch)
 
 
+def is_large(decided: Decided) -> bool:
+    """Tell whether the batch is written by COPY."""
+    return len(decided.entries) >= COPY_ENTRIES_MIN
+
+
 class EventStore:
     """Reads and appends the log of one ledger."""
 
@@ -191,25 +196,10 @@ class EventStore:
             events.setdefault(event.seq, []).append(event)
         return {row["key_hash"]: _kept(row, events.get(row["seq"], ())) for row in rows}
 
-    def copy_rows(self, decided: Decided) -> CopyRows | None:
-        """Return what `write` sends by COPY, None where the batch is too small for that."""
-        if len(decided.entries) < COPY_ENTRIES_MIN:
-            return None
-        return copy_rows(self._ledger_id, decided)
-
-    async def write(
-        self,
-        connection: asyncpg.Connection,
-        base: Head,
-        decided: Decided,
-        rows: CopyRows | None,
-    ) -> bool:
-        """Write what was decided on top of `base`; False, and nothing written, if that is past.
-
-        `rows` is what `copy_rows` returned.
-        """
-        if rows is not None:
-            return await self._write_by_copy(connection, base, decided, rows)
+    async def write(self, connection: asyncpg.Connection, base: Head, decided: Decided) -> bool:
+        """Write what was decided on top of `base`; False, and nothing written, if that is past."""
+        if is_large(decided):
+            return await self._write_by_copy(connection, base, decided)
         opened, moved = self._projections.balance_rows(decided)
         return bool(
             await connection.fetchval(
@@ -225,14 +215,16 @@ class EventStore:
         )
 
     async def _write_by_copy(
-        self, connection: asyncpg.Connection, base: Head, decided: Decided, rows: CopyRows
+        self, connection: asyncpg.Connection, base: Head, decided: Decided
     ) -> bool:
         async with connection.transaction():
             if not await connection.fetchval(_MOVE_HEAD, *self._head_parameters(base, decided)):
                 return False
-            await _JOURNAL.copy(connection, rows.journal)
-            await _EVENTS.copy(connection, rows.events)
-            await _IDEMPOTENCY.copy(connection, rows.keys)
+            kept = list(decided.kept.values())
+            keys = key_rows(self._ledger_id, kept, decided.recorded_at)
+            await _JOURNAL.copy(connection, journal_rows(self._ledger_id, decided.entries))
+            await _EVENTS.copy(connection, event_rows(self._ledger_id, decided.events))
+            await _IDEMPOTENCY.copy(connection, keys)
             await self._projections.project(connection, decided)
         return True
 

@@ -36,22 +36,23 @@ class Intake:
         self._is_closed = False
         self._changed = asyncio.Event()
 
-    def put(self, group: Group, *, is_admitted: bool) -> Pending:
-        """Let the group wait; raise QueueFull if there is no room or no more work is taken.
+    def put(self, *groups: Group, is_admitted: bool = False) -> list[Pending]:
+        """Let all groups wait; raise QueueFull if there is no room or no more work is taken.
 
-        `is_admitted` is for what belongs to a request whose first part was taken already. A group
-        that is larger than the bound is taken when nothing else waits.
+        `is_admitted` is for what belongs to a request whose first part was taken already. What is
+        larger than the bound is taken when nothing else waits.
         """
         if self._is_closed:
             raise QueueFull("the service is shutting down")
-        more = len(group.asked)
+        more = sum(len(group.asked) for group in groups)
         if self._commands and self._commands + more > self._commands_max and not is_admitted:
             raise QueueFull(f"{self._commands} commands are waiting", queue_max=self._commands_max)
-        pending = Pending(group, asyncio.get_running_loop().create_future())
-        self._waiting.append(pending)
+        loop = asyncio.get_running_loop()
+        added = [Pending(group, loop.create_future()) for group in groups]
+        self._waiting.extend(added)
         self._commands += more
         self._changed.set()
-        return pending
+        return added
 
     def close(self) -> None:
         """Take no more; what waits is still given out."""

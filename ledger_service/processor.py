@@ -38,11 +38,10 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from ledger_service.copy_rows import CopyRows
 from ledger_service.domain.batch import Decided, Group, Kept, Outcome, decide_group
 from ledger_service.domain.commands import Key, Transfer
 from ledger_service.domain.model import Account, State
-from ledger_service.event_store import COPY_ENTRIES_MIN, EventStore, Head
+from ledger_service.event_store import COPY_ENTRIES_MIN, EventStore, Head, is_large
 from ledger_service.intake import Intake, Pending
 from ledger_service.memory import Memory
 from shared.clock import Clock, utc_now
@@ -73,7 +72,6 @@ class Attempt:
     base: Head
     decided: Decided
     outcomes: list[list[Outcome] | AppError]
-    rows: CopyRows | None
 
 
 class CommitInDoubt(Exception):
@@ -109,15 +107,34 @@ class CommandProcessor:
         self._connection: asyncpg.Connection | None = None
         self._committer: asyncio.Task[None] | None = None
         self._next: list[Pending] = []  # taken from the queue already,
+        self._looking: asyncio.Task[None] | None = None
         self._ahead: Attempt | None = None  # and decided ahead, if that could be done
 
-    async def submit(self, group: Group, *, is_admitted: bool = False) -> list[Outcome]:
+    async def submit(self, group: Group) -> list[Outcome]:
         """Return the outcomes once they are committed, in the order of the group's commands.
 
-        Raises QueueFull (never if `is_admitted`, see Intake), KeyInFlight, DatabaseUnavailable;
-        after any of them the same request under the same key is safe to send again.
+        Raises QueueFull, KeyInFlight, DatabaseUnavailable; after any of them the same request
+        under the same key is safe to send again.
         """
-        pending = self._intake.put(group, is_admitted=is_admitted)
+        (pending,) = self._intake.put(group)
+        return await self._outcomes(pending)
+
+    async def submit_many(
+        self, groups: Sequence[Group], *, is_admitted: bool
+    ) -> list[list[Outcome] | AppError]:
+        """Return for each of `groups` what `submit` returns or raises.
+
+        Raises QueueFull, and has taken none of them then; never if `is_admitted`, see Intake.
+        """
+        answered: list[list[Outcome] | AppError] = []
+        for pending in self._intake.put(*groups, is_admitted=is_admitted):
+            try:
+                answered.append(await self._outcomes(pending))
+            except AppError as error:
+                answered.append(error)
+        return answered
+
+    async def _outcomes(self, pending: Pending) -> list[Outcome]:
         timer = asyncio.get_running_loop().call_later(
             self._answer_seconds_max, self._withdraw, pending
         )
@@ -155,6 +172,11 @@ class CommandProcessor:
             if not batch and not (batch := await self._intake.take(self._batch_max)):
                 return
             await self._commit_or_explain(batch, ahead)
+            if self._looking is not None:
+                if not self._next:
+                    self._looking.cancel()
+                await asyncio.wait([self._looking])
+                self._looking = None
 
     async def _commit_or_explain(
         self, batch: Sequence[Pending], ahead: Attempt | None = None
@@ -217,23 +239,20 @@ class CommandProcessor:
         else:
             # Read after the head was: sound, since the head must still be there when we write.
             accounts = await self._accounts_of(batch, connection)
-            attempt = self._decide(head, accounts, memory.kept, batch)
-        looking = self._look_ahead(attempt)
+            attempt = await self._decide(head, accounts, memory.kept, batch)
+        self._looking = self._look_ahead(attempt)
         try:
-            if not await self._store.write(connection, head, attempt.decided, attempt.rows):
+            if not await self._store.write(connection, head, attempt.decided):
                 return None
         except Exception as error:
             if not await self._landed(connection, attempt.decided, error):
                 return _all(batch, "the database went away; nothing was written")
-        finally:
-            if looking is not None:
-                looking.cancel()
         self._remember(head, attempt.decided)
         return attempt.outcomes
 
     def _look_ahead(self, attempt: Attempt) -> asyncio.Task[None] | None:
         """While PostgreSQL writes a large batch, decide the next large one on top of it."""
-        if attempt.rows is None or self._next:
+        if self._next or not is_large(attempt.decided):
             return None
         head, decided = attempt.base.behind(attempt.decided.entries), attempt.decided
 
@@ -243,7 +262,7 @@ class CommandProcessor:
             if not missing:
                 known = ChainMap(decided.kept, self._memory.kept)
                 with suppress(Exception):  # which shows again, and is explained, in its turn
-                    self._ahead = self._decide(head, accounts, known, self._next)
+                    self._ahead = await self._decide(head, accounts, known, self._next)
 
         return asyncio.create_task(decide_next(), name="decide ahead")
 
@@ -264,8 +283,8 @@ class CommandProcessor:
             accounts = await self._accounts_of(batch, connection)
             unknown = {key.key_hash for key in _keys_of(batch)} - memory.kept.keys()
             memory.remember_keys(await self._store.load_kept(connection, unknown))
-            attempt = self._decide(head, accounts, memory.kept, batch)
-            is_written = await self._store.write(connection, head, attempt.decided, attempt.rows)
+            attempt = await self._decide(head, accounts, memory.kept, batch)
+            is_written = await self._store.write(connection, head, attempt.decided)
             assert is_written, "the head moved while it was locked"
         except BaseException:
             if not connection.is_closed():
@@ -290,21 +309,27 @@ class CommandProcessor:
             accounts |= loaded
         return accounts
 
-    def _decide(
+    async def _decide(
         self,
         head: Head,
         accounts: dict[UUID, Account],
         known: Mapping[bytes, Kept],
         batch: Sequence[Pending],
     ) -> Attempt:
-        """Decide every group, folding what is accepted into `accounts`."""
+        """Decide every group, folding what is accepted into `accounts`.
+
+        In a large batch others get their turn between two groups: what PostgreSQL says to the
+        batch before must not wait until all of this one is decided.
+        """
         now = self._clock()
         recorded_at = max(now, head.last_recorded_at or now)
         decided = Decided(State(head.last_seq, accounts), recorded_at, known)
-        outcomes: list[list[Outcome] | AppError] = [
-            decide_group(decided, pending.group) for pending in batch
-        ]
-        return Attempt(head, decided, outcomes, self._store.copy_rows(decided))
+        outcomes: list[list[Outcome] | AppError] = []
+        for pending in batch:
+            outcomes.append(decide_group(decided, pending.group))
+            if is_large(decided):
+                await asyncio.sleep(0)
+        return Attempt(head, decided, outcomes)
 
     def _remember(self, head: Head, decided: Decided) -> None:
         """Take over what is known to be committed."""

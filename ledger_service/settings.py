@@ -31,7 +31,7 @@ class LedgerSettings(ServiceSettings):
         default=20_000, ge=1, description="commands that may wait; more are answered 503"
     )
     batch_max: int = Field(
-        default=500, ge=1, le=5_000, description="commands that are committed together at most"
+        default=2_000, ge=1, le=10_000, description="commands that are committed together at most"
     )
     batch_bytes_max: int = Field(
         default=16_777_216, ge=1_024, description="largest body of a batch of transfers"

@@ -1,8 +1,7 @@
 """Writes many rows at once: by arrays inside a statement, or by COPY if there are thousands."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import asyncpg
@@ -52,12 +51,17 @@ class Bulk:
         """Return `rows` as the array parameters of `insert`."""
         return list(zip(*rows, strict=True)) if rows else [()] * len(self.columns)
 
-    async def copy(self, connection: asyncpg.Connection, rows: bytes) -> None:
+    async def copy(self, connection: asyncpg.Connection, rows: Iterable[bytes]) -> None:
         """Write `rows`, in the binary form of COPY, its columns in the order of `columns`."""
+
+        async def source() -> AsyncIterator[bytes]:
+            for block in rows:
+                yield block
+
         await connection.copy_to_table(
             self.table,
             schema_name=self.schema,
             columns=list(self.columns),
-            source=BytesIO(rows),
+            source=source(),
             format="binary",
         )

@@ -15,7 +15,7 @@ from ledger_service.api.verdicts import BatchRefused, Verdicts, batch_refused, r
 from ledger_service.dependencies import Held, Resources
 from ledger_service.domain.batch import Group, Posted
 from ledger_service.domain.commands import Asked, Key
-from shared.errors import KeyInFlight, KeyReused, QueueFull, Unavailable
+from shared.errors import AppError, KeyInFlight, KeyReused, QueueFull
 from shared.idempotency import KeyHeader, plain_key
 from shared.lean import LeanAnswer, LeanRequest, read_json
 from shared.problems import body_responses, problem_responses
@@ -25,7 +25,7 @@ from shared.strict_json import StrictJSONRoute, StrictRequest
 CHUNK_ITEMS = 2_000
 """Transfers of an independent batch that are committed together: single ones come in between."""
 SLICE_ITEMS = 250
-"""Items that are checked before other requests get their turn."""
+"""Items that are checked, decided or rendered before other requests get their turn."""
 _QUERIES: dict[bytes, BatchMode] = {
     b"": "independent",
     b"mode=atomic": "atomic",
@@ -183,16 +183,26 @@ async def _post_in_chunks(
 ) -> None:
     """Post an independent batch; what comes after a chunk that failed is not tried."""
     for start in range(0, len(items), CHUNK_ITEMS):
-        asked = _asked(held, items[start : start + CHUNK_ITEMS], key, start)
-        try:
-            outcomes = await held.processor.submit(Group(asked, whole), is_admitted=start > 0)
-        except (Unavailable, KeyInFlight) as error:
-            if start == 0:
-                raise
-            verdicts.add([error] * (len(items) - start))
+        groups = []
+        for place in range(start, min(start + CHUNK_ITEMS, len(items)), SLICE_ITEMS):
+            groups.append(
+                Group(_asked(held, items[place : place + SLICE_ITEMS], key, place), whole)
+            )
+            await asyncio.sleep(0)
+        answered = await held.processor.submit_many(groups, is_admitted=start > 0)
+        errors = [one for one in answered if isinstance(one, AppError)]
+        if start == 0 and len(errors) == len(groups):
+            raise errors[0]
+        for group, outcomes in zip(groups, answered, strict=True):
+            if isinstance(outcomes, AppError):
+                verdicts.add([outcomes] * len(group.asked))
+                continue
+            raise_if_reused(outcomes)
+            verdicts.add(outcomes)
+            await asyncio.sleep(0)
+        if errors:
+            verdicts.add([errors[-1]] * (len(items) - len(verdicts)))
             return
-        raise_if_reused(outcomes)
-        verdicts.add(outcomes)
 
 
 def _asked(
