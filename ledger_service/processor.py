@@ -28,7 +28,6 @@ epoch raised, and the log tells whether the batch is there.
 """
 
 import asyncio
-from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -260,7 +259,7 @@ class CommandProcessor:
             self._next = await self._intake.take_many(COPY_ENTRIES_MIN, self._batch_max)
             accounts, missing = self._memory.recall(_named_in(self._next), newer=decided.changed)
             if not missing:
-                known = ChainMap(decided.kept, self._memory.kept)
+                known = {**self._memory.kept, **decided.kept}
                 with suppress(Exception):  # which shows again, and is explained, in its turn
                     self._ahead = await self._decide(head, accounts, known, self._next)
 

@@ -13,7 +13,8 @@ from shared.errors import InvalidRequest
 KEY_CHARS_MAX = 255
 REPLAYED_HEADER = "Idempotency-Replayed"
 REPLAYED = ((b"idempotency-replayed", b"true"),)
-_KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?", re.ASCII)
+KEY_PATTERN = r"^[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?$"
+_KEY = re.compile(KEY_PATTERN, re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

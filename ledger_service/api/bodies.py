@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ledger_service.domain.model import AccountType, Direction
-from shared.idempotency import KEY_CHARS_MAX, plain_key
+from shared.idempotency import KEY_CHARS_MAX, KEY_PATTERN
 from shared.ids import Id
 from shared.money import AMOUNT_CHARS_MAX, AMOUNT_PATTERN, CURRENCY_PATTERN
 from shared.text import Instant, Metadata, SafeStr
@@ -116,20 +116,17 @@ class TransferBody(_In):
     metadata: Metadata = Field(default_factory=dict)
 
 
-def _checked_key(key: str) -> str:
-    checked = plain_key(key)
-    assert checked is not None
-    return checked
-
-
 class BatchItem(TransferBody):
     """A transfer of a batch."""
 
     idempotency_key: (
         Annotated[
             str,
-            AfterValidator(_checked_key),
-            Field(max_length=KEY_CHARS_MAX + 2, description="as the header of a single transfer"),
+            Field(
+                pattern=KEY_PATTERN,
+                max_length=KEY_CHARS_MAX,
+                description="as the header of a single transfer, without quotes",
+            ),
         ]
         | None
     ) = None

@@ -1,6 +1,5 @@
 """Decides what was asked for together: each command in its turn, each with a verdict of its own."""
 
-from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -81,7 +80,7 @@ class Decided:
         return Decided(
             State(self.state.last_seq, dict(self.state.accounts)),
             self.recorded_at,
-            ChainMap(self.kept, dict(self.known)),
+            {**self.known, **self.kept},
         )
 
     def absorb(self, fork: "Decided") -> None:
