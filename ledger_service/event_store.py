@@ -9,7 +9,6 @@ transaction that begins with the same comparison.
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -68,11 +67,13 @@ _IDEMPOTENCY = Bulk(
     },
 )
 
-# Take the ledger: whoever holds this row writes next.
-_LOCK_HEAD = """
-SELECT last_seq, last_entry_id, last_recorded_at, epoch
-FROM ledger.ledgers WHERE ledger_id = $1 FOR NO KEY UPDATE
+# Where the ledger's history ends.
+_READ_HEAD = """
+SELECT last_seq, last_entry_id, last_recorded_at, epoch FROM ledger.ledgers WHERE ledger_id = $1
 """
+
+# Take the ledger: whoever holds this row writes next.
+_LOCK_HEAD = f"{_READ_HEAD} FOR NO KEY UPDATE"
 
 # Accounts with their running totals.
 _LOAD_ACCOUNTS = """
@@ -107,6 +108,10 @@ RETURNING ledger_id
 _HEAD_PARAMETERS = 7
 
 
+def _move_balances(first_parameter: int, source: str) -> str:
+    return BALANCES.update(BALANCE_KEYS, first_parameter, source) + " RETURNING 1"
+
+
 def _write_all() -> str:
     """Return the statement that writes all of a batch: every part needs the row of `head`."""
     parts, parameter = [f"head AS ({_MOVE_HEAD})"], _HEAD_PARAMETERS + 1
@@ -116,11 +121,16 @@ def _write_all() -> str:
         ("keys", _IDEMPOTENCY, _IDEMPOTENCY.insert),
         ("accounts", ACCOUNTS, ACCOUNTS.insert),
         ("opened", BALANCES, BALANCES.insert),
-        ("moved", BALANCES, partial(BALANCES.update, BALANCE_KEYS)),
+        ("moved", BALANCES, _move_balances),
     ):
         parts.append(f"{name} AS ({write(parameter, 'head')})")
         parameter += len(bulk.columns)
-    return f"WITH {', '.join(parts)} SELECT count(*) FROM head"  # noqa: S608
+    moved = f"(SELECT count(*) FROM moved) = cardinality(${parameter - 1}::bigint[])"  # noqa: S608
+    # An account without its balance is damage: the division by zero undoes the whole statement.
+    return (
+        f"WITH {', '.join(parts)} "  # noqa: S608
+        f"SELECT count(*) / CASE WHEN count(*) = 0 OR {moved} THEN 1 ELSE 0 END FROM head"
+    )
 
 
 _WRITE_ALL = _write_all()
@@ -169,7 +179,7 @@ class EventStore:
 
     async def read_head(self, connection: asyncpg.Connection, *, lock: bool) -> Head:
         """Return the head; with `lock` take its row until the transaction ends."""
-        statement = _LOCK_HEAD if lock else _LOCK_HEAD.partition("FOR")[0]
+        statement = _LOCK_HEAD if lock else _READ_HEAD
         row = await connection.fetchrow(statement, self._ledger_id)
         assert row is not None, f"ledger {self._ledger_id} has no head row"
         return Head(*row)

@@ -106,6 +106,11 @@ class Feed:
                 self._polling.cancel()
                 self._polling = None
 
+    async def is_over(self, *, account_id: UUID | None, after: Position, up_to_seq: int) -> bool:
+        """Tell whether nothing will ever come between `after` and the end at `up_to_seq`."""
+        head = await head_now(self._database, self._ledger_id)
+        return head.last_seq >= up_to_seq and not await self._page(account_id, after, up_to_seq)
+
     async def _page(
         self, account_id: UUID | None, after: Position, up_to_seq: int | None
     ) -> list[FollowedEvent]:

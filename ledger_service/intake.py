@@ -33,7 +33,7 @@ class Intake:
         self._commands_max = commands_max
         self._waiting: deque[Pending] = deque()
         self._commands = 0
-        self._is_closed = False
+        self.is_closed = False
         self._changed = asyncio.Event()
 
     def put(self, *groups: Group, is_admitted: bool = False) -> list[Pending]:
@@ -42,7 +42,7 @@ class Intake:
         `is_admitted` is for what belongs to a request whose first part was taken already. What is
         larger than the bound is taken when nothing else waits.
         """
-        if self._is_closed:
+        if self.is_closed:
             raise QueueFull("the service is shutting down")
         more = sum(len(group.asked) for group in groups)
         if self._commands and self._commands + more > self._commands_max and not is_admitted:
@@ -56,7 +56,7 @@ class Intake:
 
     def close(self) -> None:
         """Take no more; what waits is still given out."""
-        self._is_closed = True
+        self.is_closed = True
         self._changed.set()
 
     async def take(self, commands_max: int) -> list[Pending]:
@@ -68,7 +68,7 @@ class Intake:
         while True:
             if taken := self._drain(commands_max):
                 return taken
-            if self._is_closed:
+            if self.is_closed:
                 return []
             await self._change()
 

@@ -6,20 +6,23 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from ledger_service.domain.batch import Decided, Kept
+from ledger_service.domain.batch import Decided, Declined, Kept, Posted
 from ledger_service.domain.model import Account
+from ledger_service.domain.payloads import metadata_text
 from ledger_service.event_store import Head
 
 ACCOUNTS_MAX = 200_000
 KEYS_MAX = 10_000
 BATCH_KEYS_MAX = 1_000
-"""More keys at once would push out all others; they are looked up should they come again."""
+METADATA_CHARS_MAX = 1_000
+"""What is not remembered is looked up, on the safe path, should it come again."""
 
 
 class Memory:
     """Accounts as they are at `head`, and recent keys, which never change once they are kept.
 
-    Only what is committed enters. Whoever finds the head elsewhere calls `reset`.
+    Only what is committed enters. Whoever finds the head elsewhere calls `reset`; whoever opens a
+    new connection, behind which another server may stand, calls `forget`.
     """
 
     def __init__(self) -> None:
@@ -51,19 +54,29 @@ class Memory:
         """Forget all that rests on the present connection."""
         self.head = None
         self.accounts.clear()
+        self.kept.clear()
 
     def remember(self, head: Head, decided: Decided) -> None:
         """Take over a batch that is committed and ends at `head`."""
         self.head = head
         self.accounts.update(decided.changed)
         _drop_oldest(self.accounts, ACCOUNTS_MAX)
-        if len(decided.kept) <= BATCH_KEYS_MAX:
-            self.remember_keys(decided.kept)
+        self.remember_keys(decided.kept)
 
     def remember_keys(self, kept: Mapping[bytes, Kept]) -> None:
-        """Take over outcomes that are committed."""
-        self.kept.update(kept)
+        """Take over outcomes that are committed; of many, or large ones, only keys of groups."""
+        is_many = len(kept) > BATCH_KEYS_MAX
+        for key_hash, one in kept.items():
+            if one.outcome is None or not (is_many or _is_large(one.outcome)):
+                self.kept[key_hash] = one
         _drop_oldest(self.kept, KEYS_MAX)
+
+
+def _is_large(outcome: Posted | Declined) -> bool:
+    if isinstance(outcome, Declined):
+        return False
+    metadata = outcome.entry.body.metadata
+    return bool(metadata) and len(metadata_text(metadata)) > METADATA_CHARS_MAX
 
 
 def _drop_oldest(remembered: dict[Any, Any], length_max: int) -> None:

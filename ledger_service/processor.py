@@ -28,18 +28,25 @@ epoch raised, and the log tells whether the batch is there.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import structlog
 
-from ledger_service.domain.batch import Decided, Group, Kept, Outcome, decide_group
-from ledger_service.domain.commands import Key, Transfer
-from ledger_service.domain.model import Account, State
+from ledger_service.attempt import (
+    Attempt,
+    decide_batch,
+    keys_of,
+    named_in,
+    rests_on_unseen_keys,
+)
+from ledger_service.domain.batch import Decided, Group, Kept, Outcome
+from ledger_service.domain.model import Account
 from ledger_service.event_store import COPY_ENTRIES_MIN, EventStore, Head, is_large
 from ledger_service.intake import Intake, Pending
 from ledger_service.memory import Memory
@@ -53,6 +60,8 @@ RESOLVE_TRIES_MAX = 20
 RESOLVE_PAUSE_SECONDS = 0.25
 ALONE_BATCHES = 8
 """So many batches in a row must find the head where we left it before the fast path is tried."""
+STOP_SECONDS_MAX = 8.0
+_IN_DOUBT = "the outcome is not known yet; with a key, ask again"
 _SESSION = {
     "lock_timeout": str(HEAD_WAIT_MS_MAX),
     "plan_cache_mode": "force_generic_plan",
@@ -64,13 +73,12 @@ _SESSION = {
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A batch, decided on top of `base` and not yet written."""
+class HeadMoved(Exception):
+    """Another process has written since our last batch."""
 
-    base: Head
-    decided: Decided
-    outcomes: list[list[Outcome] | AppError]
+
+class KeysUnseen(Exception):
+    """An atomic group was refused, though a key of it may be kept that is not remembered."""
 
 
 class CommitInDoubt(Exception):
@@ -146,7 +154,7 @@ class CommandProcessor:
         """Answer a caller that has waited too long; what has not begun never will."""
         if not pending.is_started:
             error: AppError = DatabaseUnavailable("the database is too slow; nothing was written")
-        elif any(asked.key for asked in pending.group.asked):
+        elif all(asked.key for asked in pending.group.asked):
             error = KeyInFlight("the request is still under way; ask again with the same key")
         else:
             error = DatabaseUnavailable("the outcome is not known yet; look before sending again")
@@ -157,12 +165,20 @@ class CommandProcessor:
         self._committer = asyncio.create_task(self._commit_forever(), name="committer")
 
     async def stop(self) -> None:
-        """Refuse new commands, answer those that wait, and close the connection."""
+        """Refuse new commands, answer those that wait, and close the connection.
+
+        A database that does not answer is not waited for longer than STOP_SECONDS_MAX.
+        """
         self._intake.close()
         if self._committer is not None:
-            await self._committer
-        if self._connection is not None and not self._connection.is_closed():
-            await self._connection.close()
+            await asyncio.wait({self._committer}, timeout=STOP_SECONDS_MAX)
+            self._committer.cancel()
+            await asyncio.gather(self._committer, return_exceptions=True)
+        for pending in await self._intake.take(sys.maxsize):
+            pending.resolve(
+                DatabaseUnavailable("the service is shutting down; nothing was written")
+            )
+        self._drop_connection()
 
     async def _commit_forever(self) -> None:
         while True:
@@ -186,8 +202,12 @@ class CommandProcessor:
             outcomes = await self._commit(batch, ahead)
         except asyncpg.LockNotAvailableError:
             outcomes = _all(batch, "another writer holds the ledger; nothing was written")
-        except CommitInDoubt:
-            outcomes = _all(batch, "the outcome is not known yet; with a key, ask again")
+        except (CommitInDoubt, asyncio.CancelledError) as error:
+            for pending in batch:
+                pending.resolve(DatabaseUnavailable(_IN_DOUBT))
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return
         except Exception as error:
             self._drop_connection()
             if is_connection_trouble(error) or isinstance(error, TimeoutError):
@@ -210,23 +230,21 @@ class CommandProcessor:
         connection = await self._own_connection()
         if self._alone_batches >= ALONE_BATCHES:
             try:
-                outcomes = await self._commit_fast(connection, batch, ahead)
-            except asyncpg.UniqueViolationError:
-                outcomes = None  # a key that we do not remember; the head may well be ours
-            else:
-                if outcomes is None:
-                    self._alone_batches = 0
-            if outcomes is not None:
-                return outcomes
+                return await self._commit_fast(connection, batch, ahead)
+            except HeadMoved:
+                self._alone_batches = 0
+            except (asyncpg.UniqueViolationError, KeysUnseen):
+                pass  # a key that is kept but not remembered; the head may well be ours
         return await self._commit_safe(connection, batch)
 
     async def _commit_fast(
         self, connection: asyncpg.Connection, batch: Sequence[Pending], ahead: Attempt | None
-    ) -> Sequence[list[Outcome] | AppError] | None:
-        """Decide on what is remembered and write if the head is still there; else None.
+    ) -> Sequence[list[Outcome] | AppError]:
+        """Decide on what is remembered and write if the head is still there.
 
         Also a batch of nothing but refusals moves the head from its place to the same place: a
-        refusal must not rest on balances of the past.
+        refusal must not rest on balances of the past. Raises HeadMoved, UniqueViolationError or
+        KeysUnseen, and has written nothing then.
         """
         memory = self._memory
         if memory.head is None:
@@ -239,10 +257,12 @@ class CommandProcessor:
             # Read after the head was: sound, since the head must still be there when we write.
             accounts = await self._accounts_of(batch, connection)
             attempt = await self._decide(head, accounts, memory.kept, batch)
+        if any(map(rests_on_unseen_keys, batch, attempt.outcomes, repeat(memory.kept))):
+            raise KeysUnseen
         self._looking = self._look_ahead(attempt)
         try:
             if not await self._store.write(connection, head, attempt.decided):
-                return None
+                raise HeadMoved
         except Exception as error:
             if not await self._landed(connection, attempt.decided, error):
                 return _all(batch, "the database went away; nothing was written")
@@ -257,7 +277,7 @@ class CommandProcessor:
 
         async def decide_next() -> None:
             self._next = await self._intake.take_many(COPY_ENTRIES_MIN, self._batch_max)
-            accounts, missing = self._memory.recall(_named_in(self._next), newer=decided.changed)
+            accounts, missing = self._memory.recall(named_in(self._next), newer=decided.changed)
             if not missing:
                 known = {**self._memory.kept, **decided.kept}
                 with suppress(Exception):  # which shows again, and is explained, in its turn
@@ -280,9 +300,9 @@ class CommandProcessor:
                 self._alone_batches = 0
                 memory.reset(head)
             accounts = await self._accounts_of(batch, connection)
-            unknown = {key.key_hash for key in _keys_of(batch)} - memory.kept.keys()
-            memory.remember_keys(await self._store.load_kept(connection, unknown))
-            attempt = await self._decide(head, accounts, memory.kept, batch)
+            unknown = {key.key_hash for key in keys_of(batch)} - memory.kept.keys()
+            loaded = await self._store.load_kept(connection, unknown)
+            attempt = await self._decide(head, accounts, {**memory.kept, **loaded}, batch)
             is_written = await self._store.write(connection, head, attempt.decided)
             assert is_written, "the head moved while it was locked"
         except BaseException:
@@ -295,13 +315,14 @@ class CommandProcessor:
             if not await self._landed(connection, attempt.decided, error):
                 return _all(batch, "the database went away; nothing was written")
         self._remember(head, attempt.decided)
+        memory.remember_keys(loaded)
         return attempt.outcomes
 
     async def _accounts_of(
         self, batch: Sequence[Pending], connection: asyncpg.Connection
     ) -> dict[UUID, Account]:
         """Return the accounts that the batch names, loading those that are not remembered."""
-        accounts, missing = self._memory.recall(_named_in(batch))
+        accounts, missing = self._memory.recall(named_in(batch))
         if missing:
             loaded = await self._store.load_accounts(connection, set(missing))
             self._memory.accounts.update(loaded)
@@ -315,20 +336,10 @@ class CommandProcessor:
         known: Mapping[bytes, Kept],
         batch: Sequence[Pending],
     ) -> Attempt:
-        """Decide every group, folding what is accepted into `accounts`.
-
-        In a large batch others get their turn between two groups: what PostgreSQL says to the
-        batch before must not wait until all of this one is decided.
-        """
         now = self._clock()
-        recorded_at = max(now, head.last_recorded_at or now)
-        decided = Decided(State(head.last_seq, accounts), recorded_at, known)
-        outcomes: list[list[Outcome] | AppError] = []
-        for pending in batch:
-            outcomes.append(decide_group(decided, pending.group))
-            if is_large(decided):
-                await asyncio.sleep(0)
-        return Attempt(head, decided, outcomes)
+        return await decide_batch(
+            head, accounts, known, batch, max(now, head.last_recorded_at or now)
+        )
 
     def _remember(self, head: Head, decided: Decided) -> None:
         """Take over what is known to be committed."""
@@ -342,16 +353,19 @@ class CommandProcessor:
     ) -> bool:
         """Tell, after an error while the batch was being committed, whether it is in the log.
 
-        Raises `error` where PostgreSQL itself says that the transaction is undone. Else, holding
-        the head proves that the old transaction has ended, and the new epoch fences it off. Raises
-        CommitInDoubt, and nothing else, if the database stays away or another holds the head.
+        Raises `error` where it tells that the batch was not sent, or that PostgreSQL itself has
+        undone it. Else, holding the head proves that the old transaction has ended, and the new
+        epoch fences it off. Raises CommitInDoubt, and nothing else, if the database stays away or
+        another holds the head.
         """
-        if isinstance(error, asyncpg.PostgresError) and not is_connection_trouble(error):
+        if not (is_connection_trouble(error) or isinstance(error, OSError)):
             raise error
         self._drop_connection()
         if not decided.entries and not decided.kept:
             return False
         for _ in range(RESOLVE_TRIES_MAX):
+            if self._intake.is_closed:
+                break
             try:
                 connection = await self._own_connection()
                 async with connection.transaction():
@@ -377,23 +391,6 @@ class CommandProcessor:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
-
-
-def _named_in(batch: Sequence[Pending]) -> Iterator[UUID]:
-    for pending in batch:
-        for command, _ in pending.group.asked:
-            if isinstance(command, Transfer):
-                yield command.source_account_id
-                yield command.destination_account_id
-
-
-def _keys_of(batch: Sequence[Pending]) -> Iterator[Key]:
-    for pending in batch:
-        if pending.group.key is not None:
-            yield pending.group.key
-        for _, key in pending.group.asked:
-            if key is not None:
-                yield key
 
 
 def _all(batch: Sequence[Pending], detail: str) -> list[list[Outcome] | AppError]:

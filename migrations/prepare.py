@@ -41,7 +41,7 @@ def prepare_database(
     is not given stays as it is. One call at a time in a process, outside any event loop. Raises
     DatabaseNotReady.
     """
-    asyncio.run(_create_roles(admin_url, ledger_password, recon_password))
+    asyncio.run(create_roles_and_schemas(admin_url, ledger_password, recon_password))
     for service in SERVICES:
         try:
             command.upgrade(alembic_config(service, admin_url), "head")
@@ -77,7 +77,7 @@ def alembic_config(service: str, admin_url: str | None = None) -> Config:
     return config
 
 
-async def _create_roles(
+async def create_roles_and_schemas(
     admin_url: str, ledger_password: str | None, recon_password: str | None
 ) -> None:
     try:

@@ -262,7 +262,24 @@ ALTER TABLE ledger.idempotency DROP CONSTRAINT ck_idempotency__key_hash_is_sha25
 
 ALTER TABLE ledger.idempotency DROP CONSTRAINT ck_idempotency__fingerprint_is_sha256;
 
-ALTER TABLE ledger.idempotency ALTER COLUMN key_hash TYPE bytea USING substring(key_hash FOR 16), ALTER COLUMN fingerprint TYPE bytea USING substring(fingerprint FOR 16), ALTER COLUMN answer DROP NOT NULL, ALTER COLUMN answer TYPE text USING CASE WHEN seq IS NULL THEN jsonb_build_object('code', answer::jsonb -> 'code', 'detail', answer::jsonb -> 'detail', 'place', NULL, 'numbers', answer::jsonb - '{code,detail,type,title,status,instance}'::text[])::text END, DROP COLUMN status;
+CREATE FUNCTION ledger.refusal_of(answer json) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT json_build_object(
+        'code', answer -> 'code',
+        'detail', answer -> 'detail',
+        'numbers', coalesce(
+            (
+                SELECT json_object_agg(key, value) FROM json_each(answer)
+                WHERE key NOT IN ('code', 'detail', 'type', 'title', 'status', 'instance')
+            ),
+            '{}'
+        ),
+        'place', NULL
+    )::text
+$$;
+
+ALTER TABLE ledger.idempotency ALTER COLUMN key_hash TYPE bytea USING substring(key_hash FOR 16), ALTER COLUMN fingerprint TYPE bytea USING substring(fingerprint FOR 16), ALTER COLUMN answer DROP NOT NULL, ALTER COLUMN answer TYPE text USING CASE WHEN seq IS NULL THEN ledger.refusal_of(replace(answer, '\u0000', '\ufffd')::json) END, DROP COLUMN status;
+
+DROP FUNCTION ledger.refusal_of(json);
 
 ALTER TABLE ledger.idempotency RENAME answer TO refusal;
 

@@ -102,29 +102,32 @@ class LeanLane:
         started = time.perf_counter()
         path, route = found
         headers = dict(scope["headers"])
+        request_id = headers.get(b"x-request-id", b"")
+        if not _REQUEST_ID.fullmatch(request_id):
+            request_id = str(uuid4()).encode()
         messages = await _messages(receive, route.body_bytes_max)
         answer = None
         if _is_whole(messages) and len(headers) == len(scope["headers"]):  # none is repeated
             body = b"".join([message.get("body", b"") for message in messages])
             request = LeanRequest(self._state, headers, scope["query_string"], body)
-            answer = await self._answer(path, route, request)
+            answer = await self._answer(path, route, request, request_id)
         if answer is None:
             await self._app(scope, _again(messages, receive), send)
             return
-        request_id = headers.get(b"x-request-id", b"")
-        if not _REQUEST_ID.fullmatch(request_id):
-            request_id = str(uuid4()).encode()
         await self._send(send, answer, request_id)
         self._record(path, answer.status, time.perf_counter() - started, request_id)
 
-    async def _answer(self, path: str, route: LeanRoute, request: LeanRequest) -> LeanAnswer | None:
+    async def _answer(
+        self, path: str, route: LeanRoute, request: LeanRequest, request_id: bytes
+    ) -> LeanAnswer | None:
         try:
             return await route(request)
         except AppError as error:
             return _problem(error, path)
         except Exception as error:
-            log.error("unexpected_error", exc_info=error)
-            return _problem(InternalError("the error is in the service's log"), path)
+            log.error("unexpected_error", exc_info=error, request_id=request_id.decode())
+            detail = "the error is in the service's log under this request's id"
+            return _problem(InternalError(detail), path)
 
     async def _send(self, send: Send, answer: LeanAnswer, request_id: bytes) -> None:
         status, body, more, media_type = answer

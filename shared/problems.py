@@ -229,6 +229,7 @@ def is_connection_trouble(error: BaseException) -> bool:
             asyncpg.OperatorInterventionError,
             asyncpg.InsufficientResourcesError,
             asyncpg.CannotConnectNowError,
+            asyncpg.ReadOnlySQLTransactionError,  # a standby that took over the address
         ),
     )
 

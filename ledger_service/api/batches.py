@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive
 
 from ledger_service.api.bodies import BATCH_ITEMS_MAX, BatchBody, BatchItem, BatchMode, BatchOut
 from ledger_service.api.keys import batch_key, item_key
@@ -15,7 +16,7 @@ from ledger_service.api.verdicts import BatchRefused, Verdicts, batch_refused, r
 from ledger_service.dependencies import Held, Resources
 from ledger_service.domain.batch import Group, Posted
 from ledger_service.domain.commands import Asked, Key
-from shared.errors import AppError, KeyInFlight, KeyReused, QueueFull
+from shared.errors import AppError, InvalidRequest, KeyInFlight, KeyReused, QueueFull
 from shared.idempotency import KeyHeader, plain_key
 from shared.lean import LeanAnswer, LeanRequest, read_json
 from shared.problems import body_responses, problem_responses
@@ -48,6 +49,13 @@ class _LinesRequest(StrictRequest):
         return {"mode": mode, "transfers": transfers}
 
 
+def _once(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
 class BatchRoute(StrictJSONRoute):
     """A route that takes NDJSON as well."""
 
@@ -55,15 +63,17 @@ class BatchRoute(StrictJSONRoute):
         handle = super().get_route_handler()
 
         async def handle_lines(request: Request) -> Response:
-            if request.headers.get("content-type", "").partition(";")[0].strip() != NDJSON:
+            media_type = request.headers.get("content-type", "").partition(";")[0]
+            if media_type.strip().lower() != NDJSON:
                 return await handle(request)
+            if not (await request.body()).strip():
+                raise InvalidRequest("the body holds no transfer")
             headers = [
                 (name, b"application/json" if name == b"content-type" else value)
                 for name, value in request.scope["headers"]
             ]
-            return await handle(
-                _LinesRequest({**request.scope, "headers": headers}, request.receive)
-            )
+            scope = {**request.scope, "headers": headers}
+            return await handle(_LinesRequest(scope, _once(await request.body())))
 
         return handle_lines
 
@@ -111,6 +121,8 @@ async def post_batch(
     `Idempotency-Key` for the batch, or one in each item, a repeated request posts only what the
     first did not, and gets the same verdicts.
     """
+    if mode is not None and mode != body.mode:
+        raise InvalidRequest("`?mode=` is for NDJSON; the body says otherwise")
     answer = await _post(held, body.mode, body.transfers, key, as_lines=_wants_lines(accept))
     return Response(answer.body, answer.status, media_type=answer.media_type)
 

@@ -24,7 +24,7 @@ TransactionId = Annotated[
     UUID, Path(openapi_examples={"a transaction": {"value": TRANSACTION_EXAMPLE}})
 ]
 Amount = Annotated[
-    str,
+    SafeStr,
     Field(
         max_length=AMOUNT_CHARS_MAX,
         description="decimal string of at most the currency's decimals; never rounded",
@@ -171,7 +171,7 @@ class BatchResult(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     index: int = Field(description="place in the request, from 0")
-    status: int = Field(description="201, 422, or 503 where the outcome is not known")
+    status: int = Field(description="201, 422, or that of the trouble which left it unknown")
     transaction_id: UUID | None = None
     seq: int | None = None
     balances: dict[UUID, str] | None = None
@@ -186,6 +186,7 @@ class BatchOut(_Out):
     mode: BatchMode
     posted: int
     refused: int
+    unknown: int = Field(description="ask again with the same keys; 0 but for trouble")
     results: list[BatchResult]
 
 

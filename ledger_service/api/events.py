@@ -67,7 +67,7 @@ async def list_events(
     """
     wanted = replace(wanted, account_id=account_id)
     if follow:
-        return followed(held.feed, wanted, last_event_id, cursor=cursor)
+        return await followed(held.feed, wanted, last_event_id, cursor=cursor)
     after = decode_key("events", wanted, cursor, int, int)
     statement_for = partial(events_stream, MAIN_LEDGER_ID, wanted)
     if stream := await stream_or_none(held.streams, accept, statement_for):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Annotated, Any
 
-from fastapi import Header, Query
+from fastapi import Header, Query, Response
 
 from ledger_service.feed import Feed
 from ledger_service.repositories.events import FollowedEvent, Position
@@ -44,19 +44,29 @@ LastEventId = Annotated[
 SSE_CONTENT: dict[str, Any] = {SSE: {"schema": {"type": "string"}, "example": _EXAMPLE}}
 
 
-def followed(
+async def followed(
     feed: Feed, wanted: Range, last_event_id: str | None, *, cursor: str | None
-) -> StreamedResponse:
-    """Return the events after the follower's position as they come; raise InvalidRequest."""
+) -> Response:
+    """Return the events after the follower's position as they come; raise InvalidRequest.
+
+    Who comes back after the end gets a 204, which tells an EventSource to stay away.
+    """
     if cursor or wanted.effective_from or wanted.effective_to or wanted.reference:
         raise InvalidRequest(
             "`follow` goes with `account_id`, `after_seq` and `up_to_seq`, and no other filter"
         )
     after = _position(last_event_id, wanted.after_seq)
+    account_id, up_to_seq = wanted.account_id, wanted.up_to_seq
+    if (
+        last_event_id
+        and up_to_seq is not None
+        and await feed.is_over(account_id=account_id, after=after, up_to_seq=up_to_seq)
+    ):
+        return Response(status_code=204)
 
     async def produce(sink: Sink) -> None:
         first = f"retry: {RETRY_MS}\n\n".encode()
-        pages = feed.follow(account_id=wanted.account_id, after=after, up_to_seq=wanted.up_to_seq)
+        pages = feed.follow(account_id=account_id, after=after, up_to_seq=up_to_seq)
         async with aclosing(pages):
             async for page in pages:
                 await sink(first + (_messages(page) if page else _HEARTBEAT))

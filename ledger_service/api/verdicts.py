@@ -43,8 +43,12 @@ class Verdicts:
         status = 200 if len(self._statuses) == 1 else 207
         if as_lines:
             return LeanAnswer(status, ("\n".join(self._lines) + "\n").encode(), media_type=NDJSON)
-        posted = self._statuses.get(201, 0)
-        head = f'{{"mode":"{mode}","posted":{posted},"refused":{len(self) - posted},"results":['
+        posted, refused = self._statuses.get(201, 0), self._statuses.get(422, 0)
+        unknown = len(self) - posted - refused
+        head = (
+            f'{{"mode":"{mode}","posted":{posted},"refused":{refused},"unknown":{unknown},'
+            f'"results":['
+        )
         return LeanAnswer(status, f"{head}{','.join(self._lines)}]}}".encode())
 
 

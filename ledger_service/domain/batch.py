@@ -1,9 +1,10 @@
 """Decides what was asked for together: each command in its turn, each with a verdict of its own."""
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from uuid import UUID
 
 from ledger_service.domain.commands import Asked, Key
@@ -80,7 +81,7 @@ class Decided:
         return Decided(
             State(self.state.last_seq, dict(self.state.accounts)),
             self.recorded_at,
-            {**self.known, **self.kept},
+            ChainMap(self.kept, cast("dict[bytes, Kept]", self.known)),
         )
 
     def absorb(self, fork: "Decided") -> None:
@@ -112,6 +113,8 @@ def decide_group(decided: Decided, group: Group) -> list[Outcome]:
 
 def _decide_atomically(decided: Decided, group: Group, *, is_first: bool) -> list[Outcome]:
     fork = decided.fork()
+    if group.key is not None and is_first:
+        fork.keep(group.key, None)
     outcomes: list[Outcome] = []
     for place, asked in enumerate(group.asked):
         outcome = _decide_one(fork, asked)
@@ -122,8 +125,6 @@ def _decide_atomically(decided: Decided, group: Group, *, is_first: bool) -> lis
             return [cause]
         outcomes.append(outcome)
     decided.absorb(fork)
-    if group.key is not None and is_first:
-        decided.keep(group.key, None)
     return outcomes
 
 

@@ -84,4 +84,5 @@ class ProjectionEngine:
             (BALANCES, BALANCES.update(BALANCE_KEYS, 1), moved),
         ):
             if rows:
-                await connection.execute(statement, *bulk.arrays(rows))
+                done = await connection.execute(statement, *bulk.arrays(rows))
+                assert int(done.split()[-1]) == len(rows), "an account has no balance"

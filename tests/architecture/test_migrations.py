@@ -1,6 +1,7 @@
 """The migrations, the tables in the code and migrations/schema.sql describe one database."""
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -13,7 +14,13 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.engine import make_url
 
-from migrations.prepare import alembic_config, check_database, prepare_database, schema_sql
+from migrations.prepare import (
+    alembic_config,
+    check_database,
+    create_roles_and_schemas,
+    prepare_database,
+    schema_sql,
+)
 from migrations.roles import SERVICES
 from shared import embedded_postgres
 from shared.stack_files import PROJECT_ROOT
@@ -69,6 +76,32 @@ async def test_migrating_down_is_refused(databases: TestDatabases, service: str)
             command.downgrade, alembic_config(service, databases.admin_url), "-1"
         )
     assert await _dump(databases.admin_url) == before
+
+
+async def test_keys_of_the_first_version_keep_their_outcomes(empty_database: str) -> None:
+    """A refusal with its numbers in their order; a NUL, which `json` cannot read, is replaced."""
+    config = alembic_config("ledger", empty_database)
+    await create_roles_and_schemas(empty_database, None, None)
+    await asyncio.to_thread(command.upgrade, config, "0001")
+    answer = (
+        r'{"shortfall":"1.00","amount":"-\u0000","floor":"0.00","type":"urn","title":"T",'
+        r'"status":422,"detail":"-\u0000 is not more than zero","instance":"/","code":"amount"}'
+    )
+    connection = await asyncpg.connect(empty_database)
+    await connection.executemany(
+        "INSERT INTO ledger.idempotency VALUES (1, $1, $1, $2, $3, $4, now())",
+        [(b"a" * 32, None, 422, answer), (b"b" * 32, 7, 201, "{}")],
+    )
+    await asyncio.to_thread(command.upgrade, config, "head")
+    rows = await connection.fetch(
+        "SELECT key_hash, fingerprint, seq, refusal FROM ledger.idempotency ORDER BY key_hash"
+    )
+    await connection.close()
+    assert tuple(rows[1]) == (b"b" * 16, b"b" * 16, 7, None)
+    assert tuple(rows[0])[:3] == (b"a" * 16, b"a" * 16, None)
+    declined = json.loads(rows[0]["refusal"])
+    assert (declined["code"], declined["detail"]) == ("amount", "-\ufffd is not more than zero")
+    assert list(declined["numbers"]) == ["shortfall", "amount", "floor"]
 
 
 async def _dump(url: str) -> str:

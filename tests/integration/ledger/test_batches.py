@@ -3,13 +3,17 @@
 import asyncio
 import json
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
 
+from ledger_service.main import create_app
 from ledger_service.projections.verifier import verify
+from ledger_service.settings import LedgerSettings
 from ledger_service.tables import MAIN_LEDGER_ID
+from tests.conftest import Serve
 from tests.integration.ledger.calls import balance, open_account, transfer
 from tests.postgres import TestDatabases
 
@@ -198,3 +202,113 @@ async def test_thousands_go_in_chunks_between_which_single_transfers_pass(
     connection = await asyncpg.connect(databases.ledger_url)
     assert (await verify(connection, MAIN_LEDGER_ID)).findings == []
     await connection.close()
+
+
+@pytest.mark.parametrize("mode", ["atomic", "independent"])
+async def test_the_largest_batch_is_found_again_by_its_items_keys(
+    ledger: httpx.AsyncClient, mode: str
+) -> None:
+    """More keys than the service remembers, and no money left for a second time."""
+    funding, user = await open_account(ledger, "internal"), await open_account(ledger)
+    await transfer(ledger, funding, user, "100.00")
+    items = [
+        an_item(user, funding, "0.01", idempotency_key=f"pay-{number}") for number in range(10_000)
+    ]
+    first = await post(ledger, items, mode=mode)
+    again = await post(ledger, items, mode=mode)
+    part = await post(ledger, items[:500], mode=mode)
+    assert [answer.status_code for answer in (first, again, part)] == [200, 200, 200]
+    made = [one["transaction_id"] for one in first.json()["results"]]
+    assert [one["transaction_id"] for one in again.json()["results"]] == made
+    assert [one["transaction_id"] for one in part.json()["results"]] == made[:500]
+    assert await balance(ledger, user) == "0.00"
+
+
+async def test_an_atomic_batch_is_found_again_by_a_service_that_has_forgotten_it(
+    ledger: httpx.AsyncClient, databases: TestDatabases, serve: Serve
+) -> None:
+    funding, user = await open_account(ledger, "internal"), await open_account(ledger)
+    await transfer(ledger, funding, user, "2.00")
+    items = [an_item(user, funding, idempotency_key=f"pay-{number}") for number in range(2)]
+    first = await post(ledger, items, mode="atomic")
+    fresh = await serve(create_app(LedgerSettings(database_url=databases.ledger_url)))
+    again = await post(fresh, items, mode="atomic")
+    under_another_key = await post(fresh, items, mode="atomic", key="batch-2")
+    assert (first.status_code, again.status_code, under_another_key.status_code) == (200, 200, 200)
+    assert all(one["replayed"] for one in again.json()["results"])
+    assert await balance(fresh, user) == "0.00"
+
+
+@pytest.mark.parametrize("mode", ["atomic", "independent"])
+async def test_a_batch_key_that_is_an_items_key_too_is_refused(
+    ledger: httpx.AsyncClient, mode: str
+) -> None:
+    funding, user = await open_account(ledger, "internal"), await open_account(ledger)
+    items = [an_item(funding, user, idempotency_key="one-key")]
+    for _ in range(2):
+        answer = await post(ledger, items, mode=mode, key="one-key")
+        assert "idempotency_key_reused" in answer.text
+    assert await balance(ledger, user) == "0.00"
+
+
+async def test_what_was_lost_with_the_database_is_not_answered_from_memory(
+    ledger: httpx.AsyncClient, databases: TestDatabases
+) -> None:
+    """As after a fail-over to a copy that lacks the last commits."""
+    funding, user = await open_account(ledger, "internal"), await open_account(ledger)
+    await transfer(ledger, funding, user, "1.00", key="pay-1")
+    admin = await asyncpg.connect(databases.admin_url)
+    await admin.execute(
+        """
+        ALTER TABLE ledger.journal DISABLE TRIGGER ALL;
+        ALTER TABLE ledger.events DISABLE TRIGGER ALL;
+        ALTER TABLE ledger.idempotency DISABLE TRIGGER ALL;
+        DELETE FROM ledger.journal WHERE seq = 3;
+        DELETE FROM ledger.events WHERE seq = 3;
+        DELETE FROM ledger.idempotency WHERE seq = 3;
+        UPDATE ledger.balances SET debits_minor = 0, credits_minor = 0, position = 0;
+        UPDATE ledger.ledgers SET (last_seq, last_entry_id, last_recorded_at) =
+            (SELECT seq, entry_id, recorded_at FROM ledger.journal WHERE seq = 2);
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name LIKE '%committer';
+        """
+    )
+    await admin.close()
+    again = await transfer(ledger, funding, user, "1.00", key="pay-1")
+    if again.status_code == 503:  # the broken connection is noticed by its first use
+        again = await transfer(ledger, funding, user, "1.00", key="pay-1")
+    assert again.status_code == 201
+    assert "Idempotency-Replayed" not in again.headers
+    assert await balance(ledger, user) == "1.00"
+
+
+async def test_an_account_without_its_balance_is_not_written_past(
+    ledger: httpx.AsyncClient, databases: TestDatabases
+) -> None:
+    funding, user = await open_account(ledger, "internal"), await open_account(ledger)
+    admin = await asyncpg.connect(databases.admin_url)
+    await admin.execute("DELETE FROM ledger.balances WHERE account_id = $1", UUID(user))
+    assert (await transfer(ledger, funding, user, "1.00")).status_code == 500
+    await post(ledger, [an_item(funding, user)] * 300)
+    assert await admin.fetchval("SELECT last_seq FROM ledger.ledgers") == 2
+    await admin.close()
+
+
+async def test_a_mode_in_the_query_may_not_contradict_the_body(ledger: httpx.AsyncClient) -> None:
+    funding, user = await open_account(ledger, "internal"), await open_account(ledger)
+    body = {"transfers": [an_item(funding, user)]}
+    answer = await ledger.post("/ledger/batch/?mode=atomic", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert await balance(ledger, user) == "0.00"
+
+
+async def test_lines_are_known_by_their_type_however_it_is_written(
+    ledger: httpx.AsyncClient,
+) -> None:
+    funding, user = await open_account(ledger, "internal"), await open_account(ledger)
+    headers = {"Content-Type": "Application/X-NDJSON; charset=utf-8"}
+    line = json.dumps(an_item(funding, user))
+    answer = await ledger.post("/ledger/batch/", content=f"{line}\r\n", headers=headers)
+    assert (answer.status_code, answer.json()["posted"]) == (200, 1)
+    empty = await ledger.post("/ledger/batch/", content="\n", headers=headers)
+    assert (empty.status_code, empty.json()["code"]) == (422, "invalid_request")

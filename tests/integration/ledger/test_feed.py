@@ -189,6 +189,8 @@ async def test_it_begins_after_the_last_id_or_after_seq_and_ends_at_up_to_seq(
     assert await followed(ledger, history, last=f"{seq}-1") == history[3:]
     assert await followed(ledger, history, last=f"{seq}-1", after_seq=0) == history[3:]
     assert await followed(ledger, history, up_to_seq=seq) == history[:4]
+    headers, last = {"Last-Event-ID": f"{seq}-2"}, {"follow": True, "up_to_seq": seq}
+    assert (await ledger.get("/ledger/events/", params=last, headers=headers)).status_code == 204
     one = history[1]["account_id"]
     assert await followed(ledger, history, account_id=one) == [history[1], history[5]]
 

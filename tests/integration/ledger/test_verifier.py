@@ -55,8 +55,8 @@ async def test_live_projections_equal_the_replayed_log(databases: TestDatabases)
             "was recorded before",
         ),
         (
-            "UPDATE ledger.journal SET payload = jsonb_set(payload::jsonb, '{amount_minor}', '7')::json "
-            "WHERE seq = 10",
+            "UPDATE ledger.journal SET payload = "
+            "jsonb_set(payload::jsonb, '{amount_minor}', '7')::json WHERE seq = 10",
             "the journal makes it",
         ),
     ],
