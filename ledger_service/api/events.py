@@ -31,6 +31,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": STREAM_RESPONSES[200]["content"] | SSE_CONTENT,
         "description": "a page as JSON, the whole list as a stream, or the feed",
     },
+    204: {"description": "`follow` again after its end at `up_to_seq`: nothing will come"},
     **problem_responses(InvalidCursor, QueueFull),
 }
 
