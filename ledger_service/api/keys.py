@@ -11,6 +11,7 @@ from ledger_service.domain.commands import Key
 from shared.idempotency import identify
 
 HASH_BYTES = 16
+_sorted = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def body_key(key: str | None, operation: str, body: Any) -> Key | None:
@@ -55,7 +56,7 @@ def transfer_fingerprint(body: TransferBody) -> bytes:
     if body.effective_at is not None:
         effective_at = json.dumps(body.model_dump(mode="json")["effective_at"])
     if body.metadata:
-        metadata = json.dumps(body.metadata, sort_keys=True, separators=(",", ":"))
+        metadata = _sorted(body.metadata)
     if body.reference is not None:
         reference = encode_basestring_ascii(body.reference)
     canonical = (

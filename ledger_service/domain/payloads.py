@@ -16,6 +16,9 @@ from ledger_service.domain.model import (
 from ledger_service.domain.refusals import Refusal, Refused
 
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def payload_text(body: Body) -> str:
     """Return the JSON object that the journal keeps for `body`."""
     if isinstance(body, Transferred):
@@ -31,7 +34,7 @@ def payload_text(body: Body) -> str:
 
 def metadata_text(metadata: Mapping[str, Any]) -> str:
     """Return metadata as compact JSON."""
-    return json.dumps(metadata, separators=(",", ":")) if metadata else "{}"
+    return _compact(metadata) if metadata else "{}"
 
 
 def body_of(kind: EntryKind, payload: Mapping[str, Any]) -> Body:
