@@ -15,7 +15,6 @@ from ledger_service.domain.model import (
 )
 from ledger_service.domain.refusals import Refusal, Refused
 
-
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
