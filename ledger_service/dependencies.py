@@ -12,6 +12,7 @@ from ledger_service.settings import LedgerSettings
 from shared.database import Probes
 from shared.money import Currencies
 from shared.streaming import Streams
+from shared.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Resources:
     feed: Feed
     processor: CommandProcessor
     currencies: Currencies
+    workers: Workers
 
     def stop_sending(self) -> None:
         """End the answers that do not end by themselves, for the server waits for them."""

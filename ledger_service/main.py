@@ -25,6 +25,7 @@ from shared.logging import configure_logging
 from shared.money import Currencies
 from shared.shutdown import stop_signal_calls
 from shared.streaming import Streams
+from shared.workers import Workers
 
 # A batch makes tens of thousands of objects, which are no cycles: by default Python would look
 # through all that live again and again while it is decided, at the price of the deciding itself.
@@ -53,6 +54,7 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
                 yield
         finally:
             await held.processor.stop()
+            held.workers.close()
             await held.probes.stop()
             await held.database.dispose()
 
@@ -107,6 +109,7 @@ def _open(settings: LedgerSettings) -> Resources:
             on_commit=feed.notify,
         ),
         currencies=Currencies(settings.assets),
+        workers=Workers(settings.workers),
     )
 
 

@@ -36,6 +36,12 @@ class LedgerSettings(ServiceSettings):
     batch_bytes_max: int = Field(
         default=16_777_216, ge=1_024, description="largest body of a batch of transfers"
     )
+    workers: int = Field(
+        default=1,
+        ge=0,
+        le=64,
+        description="processes that read large batches, started by the first one; 0: threads",
+    )
     answer_seconds_max: float = Field(
         default=30, gt=0, le=600, description="longest that a caller waits for the commit"
     )

@@ -13,11 +13,11 @@ from recon_service.engine import Inputs, ReconEngine
 from recon_service.match_log import ReconLogger
 from recon_service.readers.ledger_reader import LedgerReader
 from recon_service.settings import ReconSettings
-from recon_service.workers import Workers
 from shared.clock import Clock, utc_now
 from shared.database import open_database
 from shared.money import Currencies
 from shared.streaming import Streams
+from shared.workers import Workers
 
 LEDGER_CONNECT_SECONDS_MAX = 5
 

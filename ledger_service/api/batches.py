@@ -2,36 +2,31 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-from ledger_service.api.bodies import BATCH_ITEMS_MAX, BatchBody, BatchItem, BatchMode, BatchOut
-from ledger_service.api.keys import batch_key, item_key
-from ledger_service.api.transfers import transfer_command
+from ledger_service.api.batch_reader import ReadBatch, asked_of, pack_batch, read_batch
+from ledger_service.api.bodies import BatchBody, BatchMode, BatchOut
 from ledger_service.api.verdicts import BatchRefused, Verdicts, batch_refused, raise_if_reused
 from ledger_service.dependencies import Held, Resources
 from ledger_service.domain.batch import Group, Posted
-from ledger_service.domain.commands import Asked, Key
+from ledger_service.domain.commands import Key
 from shared.errors import AppError, InvalidRequest, KeyInFlight, KeyReused, QueueFull
 from shared.idempotency import KeyHeader, plain_key
-from shared.lean import LeanAnswer, LeanRequest, read_json
+from shared.lean import LeanAnswer, LeanRequest
 from shared.problems import body_responses, problem_responses
 from shared.streaming import NDJSON
 from shared.strict_json import StrictJSONRoute, StrictRequest
 
-CHUNK_ITEMS = 2_000
-"""Transfers of an independent batch that are committed together: single ones come in between."""
-SLICE_ITEMS = 250
-"""Items that are checked, decided or rendered before other requests get their turn."""
-_QUERIES: dict[bytes, BatchMode] = {
-    b"": "independent",
-    b"mode=atomic": "atomic",
-    b"mode=independent": "independent",
-}
+CHUNK_SLICES = 8
+"""Slices of an independent batch that are committed together: single ones come in between."""
+OTHER_PROCESS_BYTES_MIN = 131_072
+"""A smaller body is read faster than it is sent to another process."""
 
 
 class _LinesRequest(StrictRequest):
@@ -123,83 +118,61 @@ async def post_batch(
     """
     if mode is not None and mode != body.mode:
         raise InvalidRequest("`?mode=` is for NDJSON; the body says otherwise")
-    answer = await _post(held, body.mode, body.transfers, key, as_lines=_wants_lines(accept))
+    batch = pack_batch(body.mode, body.transfers, key)
+    answer = await _post(held, batch, as_lines=_wants_lines(accept))
     return Response(answer.body, answer.status, media_type=answer.media_type)
 
 
 class LeanBatch:
-    """The same operation for the lean lane, checked a slice at a time."""
+    """The same operation for the lean lane; a large body is read in another process."""
 
     def __init__(self, body_bytes_max: int) -> None:
         self.body_bytes_max = body_bytes_max
-        self._slices = TypeAdapter(list[BatchItem])
 
     async def __call__(self, request: LeanRequest) -> LeanAnswer | None:
+        held: Resources = request.state.resources
+        is_lines = request.headers.get(b"content-type") == NDJSON.encode()
         try:
             key = plain_key(request.header(b"idempotency-key"))
-            mode, items = self._read(request)
-            if not 1 <= len(items) <= BATCH_ITEMS_MAX:
-                return None
-            transfers: list[BatchItem] = []
-            for start in range(0, len(items), SLICE_ITEMS):
-                transfers += self._slices.validate_python(items[start : start + SLICE_ITEMS])
-                await asyncio.sleep(0)
         except ValueError:
             return None
-        held: Resources = request.state.resources
+        if not (request.is_json or is_lines):
+            return None
+        read = partial(read_batch, request.body, request.query, key, is_json=not is_lines)
+        is_large = len(request.body) >= OTHER_PROCESS_BYTES_MIN
+        try:
+            fields = await held.workers(read) if is_large else read()
+        except BrokenProcessPool:  # the process was killed: the ordinary route reads it here
+            return None
+        if fields is None:
+            return None
         as_lines = _wants_lines(request.header(b"accept"))
-        return await _post(held, mode, transfers, key, as_lines=as_lines)
-
-    def _read(self, request: LeanRequest) -> tuple[BatchMode, list[Any]]:
-        """Return mode and items; raise ValueError for whatever needs a closer look."""
-        if request.is_json and not request.query:
-            read = read_json(request.body)
-            if isinstance(read, dict) and read.keys() <= {"mode", "transfers"}:
-                mode, items = read.get("mode", "independent"), read.get("transfers")
-                if mode in ("atomic", "independent") and isinstance(items, list):
-                    return mode, items
-        elif request.headers.get(b"content-type") == NDJSON.encode() and request.query in _QUERIES:
-            lines = request.body.splitlines()
-            return _QUERIES[request.query], [read_json(line) for line in lines if line.strip()]
-        raise ValueError("not of the plain form")
+        return await _post(held, ReadBatch(*fields), as_lines=as_lines)
 
 
-async def _post(
-    held: Resources,
-    mode: BatchMode,
-    items: Sequence[BatchItem],
-    key: str | None,
-    *,
-    as_lines: bool,
-) -> LeanAnswer:
-    whole = batch_key(key, mode, items)
+async def _post(held: Resources, batch: ReadBatch, *, as_lines: bool) -> LeanAnswer:
+    key = None if batch.key is None else Key(*batch.key)
     verdicts = Verdicts()
-    if mode == "independent":
-        await _post_in_chunks(held, items, key, whole, verdicts)
+    if batch.mode == "independent":
+        await _post_in_chunks(held, batch.slices, key, verdicts)
     else:
-        group = Group(_asked(held, items, key), whole, is_atomic=True)
-        outcomes = await held.processor.submit(group)
+        asked = [one for packed in batch.slices for one in asked_of(packed, held.currencies)]
+        outcomes = await held.processor.submit(Group(asked, key, is_atomic=True))
         raise_if_reused(outcomes)
         if not isinstance(outcomes[0], Posted):
             raise batch_refused(outcomes[0])
         verdicts.add(outcomes)
-    return verdicts.answer(mode, as_lines=as_lines)
+    return verdicts.answer(batch.mode, as_lines=as_lines)
 
 
 async def _post_in_chunks(
-    held: Resources,
-    items: Sequence[BatchItem],
-    key: str | None,
-    whole: Key | None,
-    verdicts: Verdicts,
+    held: Resources, slices: Sequence[bytes], key: Key | None, verdicts: Verdicts
 ) -> None:
     """Post an independent batch; what comes after a chunk that failed is not tried."""
-    for start in range(0, len(items), CHUNK_ITEMS):
+    for start in range(0, len(slices), CHUNK_SLICES):
         groups = []
-        for place in range(start, min(start + CHUNK_ITEMS, len(items)), SLICE_ITEMS):
-            groups.append(
-                Group(_asked(held, items[place : place + SLICE_ITEMS], key, place), whole)
-            )
+        for packed in slices[start : start + CHUNK_SLICES]:
+            groups.append(Group(asked_of(packed, held.currencies), key))
             await asyncio.sleep(0)
         answered = await held.processor.submit_many(groups, is_admitted=start > 0)
         errors = [one for one in answered if isinstance(one, AppError)]
@@ -213,17 +186,9 @@ async def _post_in_chunks(
             verdicts.add(outcomes)
             await asyncio.sleep(0)
         if errors:
-            verdicts.add([errors[-1]] * (len(items) - len(verdicts)))
+            for packed in slices[start + CHUNK_SLICES :]:
+                verdicts.add([errors[-1]] * len(asked_of(packed, held.currencies)))
             return
-
-
-def _asked(
-    held: Resources, items: Sequence[BatchItem], key: str | None, start: int = 0
-) -> list[Asked]:
-    return [
-        Asked(transfer_command(item, held), item_key(key, place, item))
-        for place, item in enumerate(items, start)
-    ]
 
 
 def _wants_lines(accept: str | None) -> bool:

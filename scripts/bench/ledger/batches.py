@@ -27,6 +27,7 @@ def measure_batches(
     port: int, accounts: Path, batches: int, *, server: BenchServer, services: Sequence[int]
 ) -> Sample:
     """Post batches built beforehand; the rate counts transfers."""
+    _run_client(port, accounts, 1)  # the first one starts the process that reads large batches
     before = cpu_seconds(server, services)
     said = _run_client(port, accounts, batches)
     after = cpu_seconds(server, services)

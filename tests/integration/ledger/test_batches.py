@@ -9,6 +9,7 @@ import asyncpg
 import httpx
 import pytest
 
+from ledger_service.api.batches import OTHER_PROCESS_BYTES_MIN
 from ledger_service.main import create_app
 from ledger_service.projections.verifier import verify
 from ledger_service.settings import LedgerSettings
@@ -312,3 +313,38 @@ async def test_lines_are_known_by_their_type_however_it_is_written(
     assert (answer.status_code, answer.json()["posted"]) == (200, 1)
     empty = await ledger.post("/ledger/batch/", content="\n", headers=headers)
     assert (empty.status_code, empty.json()["code"]) == (422, "invalid_request")
+
+
+async def test_a_large_body_is_read_in_another_process_and_answered_alike(
+    ledger: httpx.AsyncClient,
+) -> None:
+    funding, user = await open_account(ledger, "internal"), await open_account(ledger)
+    facts = {
+        "reference": "Überweisung",
+        "effective_at": "2025-07-13T10:00:00.123456+02:00",
+        "metadata": {"z": [1, None, 1.5], "a": "ü"},
+    }
+    items = [an_item(funding, user, "0.01", **facts)] * 600
+    assert len(json.dumps(items)) > OTHER_PROCESS_BYTES_MIN
+    elsewhere = await post(ledger, items, key="batch-1")
+    here = await post(ledger, items[:1])
+    assert (elsewhere.status_code, elsewhere.json()["posted"]) == (200, 600)
+    one, other = (answer.json()["results"][0]["transaction_id"] for answer in (elsewhere, here))
+    documents = [
+        (await ledger.get(f"/ledger/transactions/{transaction_id}")).json()
+        for transaction_id in (one, other)
+    ]
+    for document in documents:
+        for name in ("transaction_id", "seq", "recorded_at"):
+            del document[name]
+    assert documents[0] == documents[1]
+    assert documents[0]["metadata"] == facts["metadata"]
+    assert documents[0]["effective_at"] == "2025-07-13T08:00:00.123456Z"
+    again = await post(ledger, items, key="batch-1")
+    assert (
+        again.json()["results"][599]["transaction_id"]
+        == (elsewhere.json()["results"][599]["transaction_id"])
+    )
+    wrong = await post(ledger, [*items, an_item(funding, user, amount=1)])  # type: ignore[arg-type]
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_request")
+    assert "600" in wrong.json()["detail"]

@@ -13,7 +13,7 @@ from typing import TypeVar
 from recon_service.domain.summary import Summary
 from recon_service.engine import ReconEngine
 from recon_service.runner import execute
-from recon_service.workers import Workers
+from shared.workers import Workers
 from tests.integration.recon.books import Books
 from tests.integration.recon.test_leases import claimed
 from tests.live import ROOT
@@ -22,7 +22,7 @@ END_SECONDS_MAX = 20
 _Result = TypeVar("_Result")
 PARENT = """
 import asyncio, os
-from recon_service.workers import Workers
+from shared.workers import Workers
 
 async def main():
     print(await Workers(1)(os.getpid), flush=True)
