@@ -21,7 +21,7 @@ from shared.ids import new_id
 from shared.lean import read_json
 from shared.money import Currencies
 
-SLICE_ITEMS = 250
+SLICE_ITEMS = 50
 """Items that are checked, decided or rendered before other requests get their turn."""
 _QUERIES: dict[bytes, BatchMode] = {
     b"": "independent",

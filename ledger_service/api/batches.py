@@ -23,7 +23,7 @@ from shared.problems import body_responses, problem_responses
 from shared.streaming import NDJSON
 from shared.strict_json import StrictJSONRoute, StrictRequest
 
-CHUNK_SLICES = 8
+CHUNK_SLICES = 40
 """Slices of an independent batch that are committed together: single ones come in between."""
 OTHER_PROCESS_BYTES_MIN = 131_072
 """A smaller body is read faster than it is sent to another process."""
