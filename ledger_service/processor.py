@@ -174,10 +174,13 @@ class CommandProcessor:
             await asyncio.wait({self._committer}, timeout=STOP_SECONDS_MAX)
             self._committer.cancel()
             await asyncio.gather(self._committer, return_exceptions=True)
-        for pending in await self._intake.take(sys.maxsize):
-            pending.resolve(
-                DatabaseUnavailable("the service is shutting down; nothing was written")
-            )
+        if self._looking is not None:
+            self._looking.cancel()
+        for pending in [*self._next, *await self._intake.take(sys.maxsize)]:
+            pending.resolve(DatabaseUnavailable("the service stops; nothing was written"))
+        if self._connection is not None:
+            with suppress(Exception):  # what cannot be said in time, the broken connection says
+                await self._connection.close(timeout=1)
         self._drop_connection()
 
     async def _commit_forever(self) -> None:
