@@ -173,7 +173,7 @@ class CommandProcessor:
         if self._committer is not None:
             await asyncio.wait({self._committer}, timeout=STOP_SECONDS_MAX)
             self._committer.cancel()
-            await asyncio.gather(self._committer, return_exceptions=True)
+            await asyncio.wait({self._committer}, timeout=1)
         if self._looking is not None:
             self._looking.cancel()
         for pending in [*self._next, *await self._intake.take(sys.maxsize)]:
@@ -262,7 +262,7 @@ class CommandProcessor:
             attempt = await self._decide(head, accounts, memory.kept, batch)
         if any(map(rests_on_unseen_keys, batch, attempt.outcomes, repeat(memory.kept))):
             raise KeysUnseen
-        self._looking = self._look_ahead(attempt)
+        self._looking = self._looking or self._look_ahead(attempt)  # never two: each takes work
         try:
             if not await self._store.write(connection, head, attempt.decided):
                 raise HeadMoved
