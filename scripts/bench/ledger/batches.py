@@ -2,20 +2,17 @@
 
 import json
 import statistics
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from scripts.bench.ledger.measure import Sample, cpu_seconds
-from scripts.bench.ledger.options import child_environment
-from scripts.bench.ledger.server import BenchError, BenchServer
+from scripts.bench.ledger.server import BenchError, BenchServer, run_command
 from shared.stack_files import PROJECT_ROOT
 
 BATCH_TRANSFERS = 8_000
 EVENTS_PER_TRANSFER = 2
-CLIENT_SECONDS_MAX = 3_600
 NOT_FOUND = "404"
 
 
@@ -66,18 +63,8 @@ def _run_client(port: int, accounts: Path, batches: int, *more: str) -> dict[str
     command = [sys.executable, "-m", "scripts.bench.ledger.batch_client", "--port", str(port)]
     command += ["--accounts", str(accounts), "--batches", str(batches), *more]
     command += ["--size", str(BATCH_TRANSFERS)]
-    ran = subprocess.run(
-        command,
-        cwd=PROJECT_ROOT,
-        env=child_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=CLIENT_SECONDS_MAX,
-    )
-    if ran.returncode:
-        raise BenchError(f"The batch client failed: {ran.stderr.strip().splitlines()[-1]}")
-    said: dict[str, Any] = json.loads(ran.stdout)
+    printed = run_command("the batch client", command, folder=PROJECT_ROOT)
+    said: dict[str, Any] = json.loads(printed)
     if NOT_FOUND in said["statuses"]:
         raise NotServed("POST /ledger/batch/ is not served (404).")
     return said

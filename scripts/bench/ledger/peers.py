@@ -3,18 +3,16 @@
 import json
 import platform
 import shutil
-import subprocess
 from pathlib import Path
 
 from scripts.bench.ledger.measure import Sample, run_pgbench
-from scripts.bench.ledger.options import CONNECTIONS, child_environment
-from scripts.bench.ledger.server import BenchError, BenchServer, run_program
+from scripts.bench.ledger.options import CONNECTIONS
+from scripts.bench.ledger.server import BenchError, BenchServer, run_command, run_program
 from shared.stack_files import PROJECT_ROOT
 
 HORDAK_DATABASE = "hordak"
 HORDAK_PROCESSES = 8
 FUNCTION_DATABASE = "sql_function"
-PEER_SECONDS_MAX = 600
 _HERE = Path(__file__).parent
 
 
@@ -72,16 +70,5 @@ def _run_hordak(server: BenchServer, *arguments: str) -> str:
     command += ["--python", ".".join(platform.python_version_tuple()[:2])]
     command += ["--with", "django-hordak", "--with", "psycopg[binary]"]
     command += ["python", "-P", str(_HERE / "peer_hordak.py"), *arguments]
-    ran = subprocess.run(
-        [*command, "--url", server.url(HORDAK_DATABASE)],
-        cwd=server.data_dir,
-        env=child_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PEER_SECONDS_MAX,
-    )
-    if ran.returncode:
-        lines = ran.stderr.strip().splitlines() or ["it gave no reason"]
-        raise BenchError(f"django-hordak could not be run: {lines[-1]}")
-    return ran.stdout
+    command += ["--url", server.url(HORDAK_DATABASE)]
+    return run_command("django-hordak", command, folder=server.data_dir)

