@@ -187,7 +187,7 @@ class ReconEngine:
             today=self.clock().astimezone(run.config.zone).date(),
         )
         reading = history.plan_reading(
-            covered=covered, line_days=statement.days, others=others, margins=_margins(run.config)
+            covered=covered, line_days=statement.days, others=others, margins=Margins.of(run.config)
         )
         read_to_seq, read = await self._read_ledger(run, reading)
         items = _merged(read, open_items, run.config)
@@ -328,7 +328,7 @@ def _settled(run: Run, loaded: Loaded, rows: pl.DataFrame) -> Decided:
         memory=loaded.memory,
         covered_before=loaded.covered_before,
         covered=loaded.covered.joined(loaded.covered_before),
-        margins=_margins(run.config),
+        margins=Margins.of(run.config),
         watermark=loaded.read_after_seq,
     )
     return Decided(rows, settlement)
@@ -363,11 +363,6 @@ def _statement(
     ids = [record_id(source, fingerprint, ordinal) for fingerprint, ordinal in prints]
     accepted = found.accepted.with_columns(pl.Series("record_id", ids, dtype=pl.String))
     return Statement(raw.lines, accepted, found.rejected)
-
-
-def _margins(config: SourceConfig) -> Margins:
-    window = config.policy.window
-    return Margins(before_days=window.before_days, after_days=window.after_days)
 
 
 def _instants(days: Days, zone: ZoneInfo) -> tuple[datetime, datetime]:

@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from recon_service.domain.calendars import is_calendar
+
 DecimalStyle = Literal["1,234.56", "1.234,56", "1 234,56", "1'234.56"]
 Encoding = Literal["utf-8", "utf-8-sig", "utf-16", "cp1252", "iso-8859-1", "iso-8859-15"]
 # A column by its header (a JSON field by its dotted path), or by position counted from 1.
@@ -26,6 +28,15 @@ _DIRECTIVES = frozenset("YymdbBHIMSpzf%")
 def _a_zone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError(f"{name!r} is not an IANA time zone such as 'Europe/Berlin' or 'UTC'")
+    return name
+
+
+def _a_calendar(name: str) -> str:
+    if not is_calendar(name):
+        raise ValueError(
+            f"{name!r} is neither a currency nor a country whose holidays are known, such as"
+            " 'EUR', 'DE' or 'DE-BY'"
+        )
     return name
 
 
@@ -119,10 +130,22 @@ class AmountTolerance(Model):
 
 
 class Window(Model):
-    """Days by which a record may precede or follow its ledger date, inclusive on both ends."""
+    """Days by which a record may precede or follow its ledger date, inclusive on both ends.
+
+    Business days are those of `calendar`, a currency or a country; of each record's own currency
+    if there is none. What falls on a day off counts on the next business day.
+    """
 
     before_days: Days = 1
     after_days: Days = 2
+    unit: Literal["calendar_days", "business_days"] = "calendar_days"
+    calendar: Annotated[str, AfterValidator(_a_calendar)] | None = None
+
+    @model_validator(mode="after")
+    def _only_business_days_have_a_calendar(self) -> Self:
+        if self.calendar is not None and self.unit != "business_days":
+            raise ValueError("a calendar counts only where the unit is 'business_days'")
+        return self
 
 
 class Policy(Model):

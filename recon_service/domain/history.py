@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 
+from recon_service.domain.calendars import calendar_days_max
+from recon_service.domain.config import SourceConfig
+
 
 class Side(StrEnum):
     """Which side of the reconciliation a thing belongs to."""
@@ -77,6 +80,19 @@ class Margins:
 
     before_days: int
     after_days: int
+
+    @classmethod
+    def of(cls, config: SourceConfig) -> "Margins":
+        """Return the source's window in calendar days: for business days, the most they span."""
+        window = config.policy.window
+        if window.unit == "calendar_days":
+            return cls(before_days=window.before_days, after_days=window.after_days)
+        own = (config.fixed_currency,) if config.fixed_currency else config.currencies
+        names = (window.calendar,) if window.calendar else own or (None,)
+        return cls(
+            before_days=max(calendar_days_max(name, window.before_days) for name in names),
+            after_days=max(calendar_days_max(name, window.after_days) for name in names),
+        )
 
     def around(self, days: Days) -> Days:
         """Return the days of the ledger items that can belong to records of `days`."""

@@ -43,9 +43,11 @@ def with_rare_words(
         .join(_pairs(found), on=("record", "item"), how="anti")
     )
     pairs = shared.join(
-        crowd.select("record", "on", "amount_minor", "absolute_minor"), on="record"
+        crowd.select("record", "day", "amount_minor", "absolute_minor"), on="record"
     ).join(
-        items.with_row_index("item").select("item", item_on="on", item_amount_minor="amount_minor"),
+        items.with_row_index("item").select(
+            "item", item_day="day", item_amount_minor="amount_minor"
+        ),
         on="item",
     )
     pairs = pairs.filter(

@@ -105,7 +105,8 @@ def _as_items(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _classes(rows: pl.DataFrame) -> pl.DataFrame:
     """Return one row per set of rows that are equal in all but time, ids in the order of time."""
-    others = [pl.col("absolute_minor").first()] if "absolute_minor" in rows.columns else []
+    names = [name for name in ("day", "absolute_minor") if name in rows.columns]
+    others = [pl.col(name).first() for name in names]
     return (
         rows.with_columns(words=words(rows["text"]), party=words(rows["counterparty"]))
         .sort("at", "id")

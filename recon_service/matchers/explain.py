@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from recon_service.domain.config import Policy
+from recon_service.domain.config import Policy, Window
 from recon_service.domain.evidence import (
     AMOUNT,
     COUNTERPARTY,
@@ -67,7 +67,7 @@ def compact(document: dict[str, Any]) -> str:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
 
 
-def pair_sentence(scored: Scored, pair: int, scale: int) -> str:
+def pair_sentence(scored: Scored, pair: int, scale: int, window: Window) -> str:
     """Say what agrees between a record and its counterpart."""
     parts = [
         f"score {scored.probability[pair]:.2f}",
@@ -75,7 +75,7 @@ def pair_sentence(scored: Scored, pair: int, scale: int) -> str:
         if scored.residual_minor[pair] == 0
         else f"amount differs by {_money(int(scored.residual_minor[pair]), scale)}"
         f" ({residual_cause(int(scored.residual_minor[pair]))})",
-        lag_words(int(scored.lag_days[pair])),
+        lag_words(int(scored.lag_days[pair]), window),
     ]
     reference = int(scored.levels["reference"][pair])
     if reference < UNRELATED:
@@ -99,10 +99,10 @@ def ambiguity(record_count: int, item_count: int, *, is_tied: bool) -> str:
 
 def no_candidate(policy: Policy) -> str:
     """Say that nothing came near."""
-    window = policy.window
+    window, noun = policy.window, day_noun(policy.window)
     return (
         "No free ledger item has this reference, and none has this currency and amount from"
-        f" {_count(window.after_days, 'day')} before to {_count(window.before_days, 'day')}"
+        f" {_count(window.after_days, noun)} before to {_count(window.before_days, noun)}"
         " after the record's date"
     )
 
@@ -130,19 +130,25 @@ def past_gate_sentence(cause: str, row: dict[str, Any], policy: Policy) -> str:
     return f"{found} it is not clear which of several records and items belong together"
 
 
-def lag_words(lag_days: int) -> str:
+def lag_words(lag_days: int, window: Window) -> str:
     """Say where a record's day lies against the ledger's."""
+    noun = day_noun(window)
     if lag_days == 0:
-        return "same day"
-    return f"{_count(abs(lag_days), 'day')} {'after' if lag_days > 0 else 'before'} the ledger"
+        return f"same {noun}"
+    return f"{_count(abs(lag_days), noun)} {'after' if lag_days > 0 else 'before'} the ledger"
+
+
+def day_noun(window: Window) -> str:
+    """Return what the window counts, in the singular."""
+    return "business day" if window.unit == "business_days" else "day"
 
 
 def _outside(lag_days: int, item_on: date, policy: Policy) -> str:
     window = policy.window
     beyond = lag_days - window.after_days if lag_days > 0 else -lag_days - window.before_days
     return (
-        f"on {item_on}: the record is {lag_words(lag_days)},"
-        f" {_count(beyond, 'day')} outside the window"
+        f"on {item_on}: the record is {lag_words(lag_days, window)},"
+        f" {_count(beyond, day_noun(window))} outside the window"
     )
 
 

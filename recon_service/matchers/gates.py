@@ -30,7 +30,8 @@ def candidates(
     """Return the pairs with equal `group` and sign, amount within tolerance, date in the window.
 
     Equal amounts come first, then the likelier lags: a cap cuts what is least likely. Both
-    frames carry `group` (Int64), `on`, `amount_minor`; records also `absolute_minor`.
+    frames carry `group` (Int64), `day` in the window's unit, `amount_minor`; records also
+    `absolute_minor`.
     """
     index = _Index.of(items)
     ranks = _amount_ranks(records, index, policy)
@@ -68,8 +69,8 @@ def within_tolerance(pairs: pl.DataFrame, policy: Policy) -> pl.Series:
 
 
 def lag_days() -> pl.Expr:
-    """Return the record's date minus the item's, in calendar days."""
-    return pl.col("on").to_physical() - pl.col("item_on").to_physical()
+    """Return the record's date minus the item's, in days of the window's unit."""
+    return pl.col("day") - pl.col("item_day")
 
 
 def in_window(policy: Policy) -> pl.Expr:
@@ -171,4 +172,4 @@ def _groups(frame: pl.DataFrame) -> Ints:
 
 
 def _days(frame: pl.DataFrame) -> Ints:
-    return frame["on"].to_physical().to_numpy().astype(np.int64)
+    return frame["day"].to_numpy().astype(np.int64)

@@ -12,7 +12,7 @@ import polars as pl
 from recon_service.domain.config import Policy
 from recon_service.domain.records import ITEM_SCHEMA, OUTCOME_SCHEMA, RECORD_SCHEMA
 from recon_service.matchers.exact import ExactMatcher
-from recon_service.matchers.explain import ROUNDING_MINOR_MAX
+from recon_service.matchers.explain import ROUNDING_MINOR_MAX, day_noun
 from recon_service.matchers.fuzzy import FuzzyMatcher
 from recon_service.matchers.past_gates import same_reference
 from recon_service.matchers.sides import Sides, canonical, two_sides, without
@@ -49,9 +49,9 @@ def match_partition(
     """
     left = left.select(RECORD_SCHEMA.names()).cast(RECORD_SCHEMA)
     right = right.select(ITEM_SCHEMA.names()).cast(ITEM_SCHEMA)
-    sides = two_sides(left, right)
+    sides = two_sides(left, right, policy.window)
     exact = ExactMatcher(policy).match(sides)
-    rows = [_exact_rows(exact)]
+    rows = [_exact_rows(exact, policy)]
     counts = Counts(0, 0, 0)
     if exact.height < left.height:
         whole = Sides(canonical(sides.records), canonical(sides.items))
@@ -61,7 +61,7 @@ def match_partition(
         fuzzy = FuzzyMatcher(policy).match(open_sides, whole)
         items, taken = whole.items, exact["item_id"]
         if gone is not None and not gone.is_empty():
-            matched_before = canonical(two_sides(left, gone.cast(ITEM_SCHEMA)).items)
+            matched_before = canonical(two_sides(left, gone.cast(ITEM_SCHEMA), policy.window).items)
             items = pl.concat([items, matched_before.select(items.columns)])
             taken = pl.concat([taken, matched_before["id"]])
         alike = same_reference(open_sides.records, items, policy, taken=taken)
@@ -77,13 +77,14 @@ def match_partition(
     return Outcome(decided.select(OUTCOME_SCHEMA.names()).cast(OUTCOME_SCHEMA), counts)
 
 
-def _exact_rows(exact: pl.DataFrame) -> pl.DataFrame:
+def _exact_rows(exact: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+    noun = day_noun(policy.window)
     residual, lag, twins = pl.col("residual_minor"), pl.col("lag_days"), pl.col("twins")
-    day = pl.when(lag.abs() == 1).then(pl.lit(" day ")).otherwise(pl.lit(" days "))
+    day = pl.when(lag.abs() == 1).then(pl.lit(f" {noun} ")).otherwise(pl.lit(f" {noun}s "))
     side = pl.when(lag > 0).then(pl.lit("after")).otherwise(pl.lit("before"))
     when = (
         pl.when(lag == 0)
-        .then(pl.lit("same day"))
+        .then(pl.lit(f"same {noun}"))
         .otherwise(pl.concat_str(lag.abs(), day, side, pl.lit(" the ledger")))
     )
     amount = (

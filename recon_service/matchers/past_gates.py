@@ -4,6 +4,7 @@ import polars as pl
 
 from recon_service.domain.config import Policy
 from recon_service.matchers.gates import absolute_minor, in_window, lag_days, within_tolerance
+from recon_service.matchers.sides import day_numbers
 
 # One reference may stand on many ledger items; the nearest of so many is reported.
 _ITEMS_PER_REFERENCE_MAX = 20
@@ -45,6 +46,10 @@ def same_reference(
         .with_row_index("place")
     )
     pairs = wanted.join(known, on="ref")
+    # Numbers of days compare within one calendar, so the item's day is read in the record's.
+    pairs = pairs.with_columns(
+        item_day=day_numbers(pairs["item_on"], pairs["currency"], policy.window)
+    )
     failed: dict[str, pl.Expr | pl.Series] = {
         "other_currency": pl.col("currency") != pl.col("item_currency"),
         "reversed_sign": pl.col("amount_minor").sign() != pl.col("item_amount_minor").sign(),

@@ -67,7 +67,7 @@ def score_pairs(
         _column(records, "amount_minor", rows),
         _column(items, "amount_minor", columns),
     )
-    lag = _days(records)[rows] - _days(items)[columns]
+    lag = _column(records, "day", rows) - _column(items, "day", columns)
     residual = amount - item_amount
     levels: dict[str, Levels] = {
         "amount": amount_levels(residual, item_amount),
@@ -152,8 +152,3 @@ def _tied(node: Ints, total_bits: Floats) -> npt.NDArray[np.bool_]:
 def _column(frame: pl.DataFrame, name: str, rows: Ints) -> Ints:
     values: Ints = frame[name].to_numpy().astype(np.int64)[rows]
     return values
-
-
-def _days(frame: pl.DataFrame) -> Ints:
-    days: Ints = frame["on"].to_physical().to_numpy().astype(np.int64)
-    return days

@@ -3,9 +3,23 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import polars as pl
 
-SIDE_COLUMNS = ("id", "reference", "at", "on", "amount_minor", "currency", "text", "counterparty")
+from recon_service.domain.calendars import business_day_numbers
+from recon_service.domain.config import Window
+
+SIDE_COLUMNS = (
+    "id",
+    "reference",
+    "at",
+    "on",
+    "day",
+    "amount_minor",
+    "currency",
+    "text",
+    "counterparty",
+)
 # One total order over content, so that no decision depends on the order in which rows arrive.
 ORDER = ("currency", "amount_minor", "on", "at", "reference", "text", "counterparty", "id")
 _LEGAL_FORMS = (
@@ -22,13 +36,17 @@ class Sides:
     items: pl.DataFrame
 
 
-def two_sides(left: pl.DataFrame, right: pl.DataFrame) -> Sides:
-    """Return both sides renamed to SIDE_COLUMNS; records keep `scale` as well."""
+def two_sides(left: pl.DataFrame, right: pl.DataFrame, window: Window) -> Sides:
+    """Return both sides renamed to SIDE_COLUMNS; records keep `scale` as well.
+
+    `day` numbers the days in the window's unit: a lag is the record's number minus the item's.
+    """
     records = left.select(
         id="record_id",
         reference=_id(pl.col("external_id")),
         at="occurred_at",
         on="booked_on",
+        day=day_numbers(left["booked_on"], left["currency"], window),
         **_same("amount_minor", "currency", "text", "counterparty", "scale"),
     )
     items = right.select(
@@ -36,9 +54,24 @@ def two_sides(left: pl.DataFrame, right: pl.DataFrame) -> Sides:
         reference=_id(pl.col("reference")),
         at="effective_at",
         on="effective_on",
+        day=day_numbers(right["effective_on"], right["currency"], window),
         **_same("amount_minor", "currency", "text", "counterparty"),
     )
     return Sides(records, items)
+
+
+def day_numbers(on: pl.Series, currency: pl.Series, window: Window) -> pl.Series:
+    """Return the number of each day, as Int64, in the window's unit and calendar."""
+    days = on.to_physical().cast(pl.Int64)
+    if window.unit == "calendar_days":
+        return days
+    if window.calendar is not None:
+        return pl.Series(business_day_numbers(window.calendar, days.to_numpy()))
+    numbers, codes = days.to_numpy().copy(), currency.to_numpy()
+    for code in currency.unique().sort().to_list():
+        rows = np.flatnonzero(codes == code)
+        numbers[rows] = business_day_numbers(code, numbers[rows])
+    return pl.Series(numbers)
 
 
 def without(frame: pl.DataFrame, taken: pl.Series) -> pl.DataFrame:

@@ -112,7 +112,7 @@ class _Story:
             [other for other in candidates if other != pair]
         )
         text = compact(evidence)
-        sentence = pair_sentence(scored, pair, self._scales[place])
+        sentence = pair_sentence(scored, pair, self._scales[place], self._policy.window)
         reason = sentence[0].upper() + sentence[1:] + unclear
         for record_id, internal_id in zip(members, claim.internal_ids, strict=True):
             yield (
@@ -157,7 +157,7 @@ class _Story:
         self, place: int, candidates: list[int], *, has_reference: bool
     ) -> tuple[str, str]:
         scored, best = self._scored, candidates[0]
-        story = pair_sentence(scored, best, self._scales[place])
+        story = pair_sentence(scored, best, self._scales[place], self._policy.window)
         below = f"is below {self._policy.suggest_threshold:.2f}"
         rivals = 1 + sum(
             bool(scored.total_bits[other] >= scored.total_bits[best] - 1e-9)

@@ -24,7 +24,12 @@ async def test_a_changed_policy_changes_the_decision(books: Books) -> None:
     assert changed.status_code == 200, changed.text
     source = changed.json()
     assert source["version"] == 2
-    assert source["config"]["policy"]["window"] == {"before_days": 1, "after_days": 2}
+    assert source["config"]["policy"]["window"] == {
+        "before_days": 1,
+        "after_days": 2,
+        "unit": "calendar_days",
+        "calendar": None,
+    }
     second = await books.run(name)
     assert (await books.summary())["exact"] == 1
     assert (first["source_version"], second["source_version"]) == (1, 2)

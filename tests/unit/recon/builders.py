@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -83,11 +83,13 @@ def a_policy(
     after_days: int = 2,
     auto: float = 0.8,
     suggest: float = 0.5,
+    unit: Literal["calendar_days", "business_days"] = "calendar_days",
+    calendar: str | None = None,
 ) -> Policy:
     """A policy that differs from the default where a test says so."""
     return Policy(
         amount_tolerance=AmountTolerance(absolute=absolute, percent=percent),
-        window=Window(before_days=before_days, after_days=after_days),
+        window=Window(before_days=before_days, after_days=after_days, unit=unit, calendar=calendar),
         auto_threshold=auto,
         suggest_threshold=suggest,
     )

@@ -24,7 +24,12 @@ def test_the_shipped_sources_survive_json() -> None:
 def test_the_shipped_policy_is_exact_amounts_within_minus_one_to_two_days() -> None:
     assert BANK_CSV.policy.model_dump() == {
         "amount_tolerance": {"absolute": "0.00", "percent": "0"},
-        "window": {"before_days": 1, "after_days": 2},
+        "window": {
+            "before_days": 1,
+            "after_days": 2,
+            "unit": "calendar_days",
+            "calendar": None,
+        },
         "auto_threshold": 0.8,
         "suggest_threshold": 0.5,
     }
@@ -56,6 +61,9 @@ def test_null_in_a_patch_brings_the_default_back() -> None:
         ({"policy": {"auto_threshold": True}}, "valid number"),
         ({"policy": {"window": {"after_days": -1}}}, "greater than or equal to 0"),
         ({"policy": {"window": {"after_days": 367}}}, "less than or equal to 366"),
+        ({"policy": {"window": {"unit": "weeks"}}}, "'calendar_days' or 'business_days'"),
+        ({"policy": {"window": {"unit": "business_days", "calendar": "XX"}}}, "holidays are known"),
+        ({"policy": {"window": {"calendar": "EUR"}}}, "only where the unit is 'business_days'"),
         ({"policy": {"auto_treshold": 0.9}}, "Extra inputs"),
         ({"time_zone": "Mars/Olympus"}, "IANA time zone"),
         ({"timestamp_formats": ["%d/%m"]}, "a year, a month and a day"),

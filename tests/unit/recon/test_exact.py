@@ -13,7 +13,8 @@ from tests.unit.recon.builders import (
 
 
 def exact_pairs(records, items, **policy) -> dict[str, str]:  # type: ignore[no-untyped-def]
-    found = ExactMatcher(a_policy(**policy)).match(two_sides(left(*records), right(*items)))
+    rules = a_policy(**policy)
+    found = ExactMatcher(rules).match(two_sides(left(*records), right(*items), rules.window))
     return dict(found.select("id", "item_id").iter_rows())
 
 
