@@ -9,7 +9,7 @@ from uuid import UUID
 from ledger_service.domain.batch import Decided, Kept, Outcome, Posted, decide_group
 from ledger_service.domain.commands import Key, Transfer
 from ledger_service.domain.model import Account, State
-from ledger_service.event_store import Head, is_large
+from ledger_service.event_store import CopyRows, EventStore, Head, is_large
 from ledger_service.intake import Pending
 from shared.errors import AppError
 
@@ -21,9 +21,11 @@ class Attempt:
     base: Head
     decided: Decided
     outcomes: list[list[Outcome] | AppError]
+    rows: CopyRows | None
 
 
 async def decide_batch(
+    store: EventStore,
     head: Head,
     accounts: dict[UUID, Account],
     known: Mapping[bytes, Kept],
@@ -41,7 +43,7 @@ async def decide_batch(
         outcomes.append(decide_group(decided, pending.group))
         if is_large(decided):
             await asyncio.sleep(0)
-    return Attempt(head, decided, outcomes)
+    return Attempt(head, decided, outcomes, await store.encode(decided))
 
 
 def named_in(batch: Sequence[Pending]) -> Iterator[UUID]:

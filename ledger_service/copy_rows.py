@@ -16,7 +16,7 @@ from ledger_service.domain.batch import Kept
 from ledger_service.domain.model import Direction, Entry, EntryKind, Event
 from ledger_service.domain.payloads import outcome_columns, payload_text
 
-_BLOCK_ROWS = 500
+_BLOCK_ROWS = 250
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
@@ -56,7 +56,7 @@ def key_rows(ledger_id: int, kept: Sequence[Kept], recorded_at: datetime) -> Ite
 
 
 def _copied(row: Callable[[Any], bytes], values: Sequence[Any]) -> Iterator[bytes]:
-    """Yield a block of rows at a time: PostgreSQL stores one while the next is made."""
+    """Yield a block of rows at a time."""
     yield _SIGNATURE
     for start in range(0, len(values), _BLOCK_ROWS):
         yield b"".join(map(row, values[start : start + _BLOCK_ROWS]))

@@ -6,6 +6,7 @@ the head has moved meanwhile, nothing is written. Thousands of rows go by COPY i
 transaction that begins with the same comparison.
 """
 
+import asyncio
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -165,6 +166,14 @@ class Head(NamedTuple):
         return Head(last.seq, last.entry_id, last.recorded_at, self.epoch)
 
 
+class CopyRows(NamedTuple):
+    """The rows of a large batch as PostgreSQL takes them, in blocks."""
+
+    journal: Sequence[bytes]
+    events: Sequence[bytes]
+    keys: Sequence[bytes]
+
+
 def is_large(decided: Decided) -> bool:
     """Tell whether the batch is written by COPY."""
     return len(decided.entries) >= COPY_ENTRIES_MIN
@@ -206,10 +215,35 @@ class EventStore:
             events.setdefault(event.seq, []).append(event)
         return {row["key_hash"]: _kept(row, events.get(row["seq"], ())) for row in rows}
 
-    async def write(self, connection: asyncpg.Connection, base: Head, decided: Decided) -> bool:
-        """Write what was decided on top of `base`; False, and nothing written, if that is past."""
-        if is_large(decided):
-            return await self._write_by_copy(connection, base, decided)
+    async def encode(self, decided: Decided) -> CopyRows | None:
+        """Return the rows for COPY if the batch is large: PostgreSQL need not wait for them then.
+
+        Others get their turn between two blocks.
+        """
+        if not is_large(decided):
+            return None
+        kept = list(decided.kept.values())
+        encoded: list[list[bytes]] = []
+        for rows in (
+            journal_rows(self._ledger_id, decided.entries),
+            event_rows(self._ledger_id, decided.events),
+            key_rows(self._ledger_id, kept, decided.recorded_at),
+        ):
+            encoded.append([])
+            for block in rows:
+                encoded[-1].append(block)
+                await asyncio.sleep(0)
+        return CopyRows(*encoded)
+
+    async def write(
+        self, connection: asyncpg.Connection, base: Head, decided: Decided, rows: CopyRows | None
+    ) -> bool:
+        """Write what was decided on top of `base`; False, and nothing written, if that is past.
+
+        `rows` is what `encode` made of it.
+        """
+        if rows is not None:
+            return await self._write_by_copy(connection, base, decided, rows)
         opened, moved = self._projections.balance_rows(decided)
         return bool(
             await connection.fetchval(
@@ -225,16 +259,14 @@ class EventStore:
         )
 
     async def _write_by_copy(
-        self, connection: asyncpg.Connection, base: Head, decided: Decided
+        self, connection: asyncpg.Connection, base: Head, decided: Decided, rows: CopyRows
     ) -> bool:
         async with connection.transaction():
             if not await connection.fetchval(_MOVE_HEAD, *self._head_parameters(base, decided)):
                 return False
-            kept = list(decided.kept.values())
-            keys = key_rows(self._ledger_id, kept, decided.recorded_at)
-            await _JOURNAL.copy(connection, journal_rows(self._ledger_id, decided.entries))
-            await _EVENTS.copy(connection, event_rows(self._ledger_id, decided.events))
-            await _IDEMPOTENCY.copy(connection, keys)
+            await _JOURNAL.copy(connection, rows.journal)
+            await _EVENTS.copy(connection, rows.events)
+            await _IDEMPOTENCY.copy(connection, rows.keys)
             await self._projections.project(connection, decided)
         return True
 

@@ -11,17 +11,14 @@
 
 That is the fast path. The head carries `last_seq`, `last_entry_id` and `epoch`, and all that the
 fold reads is journalled: while the head has not moved since our own last batch, what we remember
-is what is stored. Where another process has moved it, or a key was used before, the batch takes
-
-the safe path: BEGIN, lock the head, load what the batch names, keys included, decide, write, COMMIT
-
+is what is stored. Where another process has moved it, or a key was used before, the batch takes the
+safe path: BEGIN, lock the head, load what the batch names, keys included, decide, write, COMMIT;
 and so do the next ones, until the head has been ours alone for a while.
 
 While one batch commits, the next gathers: a busy account costs no more than a quiet one. While
 PostgreSQL writes a large batch, the next large one is decided on top of it, and decided anew if
 the first one fails. A refusal touches no neighbour. A twin (the same Idempotency-Key again) gets
-the first outcome, whether that stands in the same batch, an earlier one, or came through another
-process.
+the first outcome, be it in the same batch, an earlier one, or from another process.
 
 When the connection breaks, nothing is guessed: the head is locked again on a new connection, its
 epoch raised, and the log tells whether the batch is there.
@@ -126,15 +123,19 @@ class CommandProcessor:
         (pending,) = self._intake.put(group)
         return await self._outcomes(pending)
 
-    async def submit_many(
+    def submit_many(
         self, groups: Sequence[Group], *, is_admitted: bool
-    ) -> list[list[Outcome] | AppError]:
-        """Return for each of `groups` what `submit` returns or raises.
+    ) -> asyncio.Task[list[list[Outcome] | AppError]]:
+        """Take `groups` now; return for each of them, once asked, what `submit` returns or raises.
 
         Raises QueueFull, and has taken none of them then; never if `is_admitted`, see Intake.
         """
+        waiting = self._intake.put(*groups, is_admitted=is_admitted)
+        return asyncio.create_task(self._all_outcomes(waiting))
+
+    async def _all_outcomes(self, waiting: Sequence[Pending]) -> list[list[Outcome] | AppError]:
         answered: list[list[Outcome] | AppError] = []
-        for pending in self._intake.put(*groups, is_admitted=is_admitted):
+        for pending in waiting:
             try:
                 answered.append(await self._outcomes(pending))
             except AppError as error:
@@ -264,7 +265,7 @@ class CommandProcessor:
             raise KeysUnseen
         self._looking = self._looking or self._look_ahead(attempt)  # never two: each takes work
         try:
-            if not await self._store.write(connection, head, attempt.decided):
+            if not await self._store.write(connection, head, attempt.decided, attempt.rows):
                 raise HeadMoved
         except Exception as error:
             if not await self._landed(connection, attempt.decided, error):
@@ -306,7 +307,7 @@ class CommandProcessor:
             unknown = {key.key_hash for key in keys_of(batch)} - memory.kept.keys()
             loaded = await self._store.load_kept(connection, unknown)
             attempt = await self._decide(head, accounts, {**memory.kept, **loaded}, batch)
-            is_written = await self._store.write(connection, head, attempt.decided)
+            is_written = await self._store.write(connection, head, attempt.decided, attempt.rows)
             assert is_written, "the head moved while it was locked"
         except BaseException:
             if not connection.is_closed():
@@ -340,9 +341,8 @@ class CommandProcessor:
         batch: Sequence[Pending],
     ) -> Attempt:
         now = self._clock()
-        return await decide_batch(
-            head, accounts, known, batch, max(now, head.last_recorded_at or now)
-        )
+        recorded_at = max(now, head.last_recorded_at or now)
+        return await decide_batch(self._store, head, accounts, known, batch, recorded_at)
 
     def _remember(self, head: Head, decided: Decided) -> None:
         """Take over what is known to be committed."""

@@ -1,10 +1,11 @@
 """The route that moves money in thousands of transfers at a time."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.exceptions import HTTPException
@@ -14,7 +15,7 @@ from ledger_service.api.batch_reader import ReadBatch, asked_of, pack_batch, rea
 from ledger_service.api.bodies import BatchBody, BatchMode, BatchOut
 from ledger_service.api.verdicts import BatchRefused, Verdicts, batch_refused, raise_if_reused
 from ledger_service.dependencies import Held, Resources
-from ledger_service.domain.batch import Group, Posted
+from ledger_service.domain.batch import Group, Outcome, Posted
 from ledger_service.domain.commands import Key
 from shared.errors import AppError, InvalidRequest, KeyInFlight, KeyReused, QueueFull
 from shared.idempotency import KeyHeader, plain_key
@@ -165,30 +166,60 @@ async def _post(held: Resources, batch: ReadBatch, *, as_lines: bool) -> LeanAns
     return verdicts.answer(batch.mode, as_lines=as_lines)
 
 
+class _Chunk(NamedTuple):
+    groups: Sequence[Group]
+    answered: "asyncio.Task[list[list[Outcome] | AppError]]"
+
+
 async def _post_in_chunks(
     held: Resources, slices: Sequence[bytes], key: Key | None, verdicts: Verdicts
 ) -> None:
-    """Post an independent batch; what comes after a chunk that failed is not tried."""
+    """Post an independent batch. Raises the first error if nothing of it got a verdict.
+
+    One chunk waits in the queue while the one before is written, so that there is always
+    something to decide meanwhile. What comes behind those two is not tried once one has failed.
+    """
+    under_way: deque[_Chunk] = deque()
+    errors: list[AppError] = []
     for start in range(0, len(slices), CHUNK_SLICES):
-        groups = []
-        for packed in slices[start : start + CHUNK_SLICES]:
-            groups.append(Group(asked_of(packed, held.currencies), key))
-            await asyncio.sleep(0)
-        answered = await held.processor.submit_many(groups, is_admitted=start > 0)
-        errors = [one for one in answered if isinstance(one, AppError)]
-        if start == 0 and len(errors) == len(groups):
-            raise errors[0]
-        for group, outcomes in zip(groups, answered, strict=True):
-            if isinstance(outcomes, AppError):
-                verdicts.add([outcomes] * len(group.asked))
-                continue
-            raise_if_reused(outcomes)
-            verdicts.add(outcomes)
-            await asyncio.sleep(0)
+        chunk = slices[start : start + CHUNK_SLICES]
         if errors:
-            for packed in slices[start + CHUNK_SLICES :]:
+            while under_way:
+                errors += await _add_verdicts(under_way.popleft(), verdicts)
+            for packed in chunk:
                 verdicts.add([errors[-1]] * len(asked_of(packed, held.currencies)))
-            return
+            continue
+        under_way.append(await _send(held, chunk, key, is_first=start == 0))
+        if len(under_way) > 1:
+            errors += await _add_verdicts(under_way.popleft(), verdicts)
+    while under_way:
+        errors += await _add_verdicts(under_way.popleft(), verdicts)
+    if errors and not verdicts.are_any:
+        raise errors[0]
+
+
+async def _send(
+    held: Resources, slices: Sequence[bytes], key: Key | None, *, is_first: bool
+) -> _Chunk:
+    """Put a chunk into the queue. Raises QueueFull."""
+    groups = []
+    for packed in slices:
+        groups.append(Group(asked_of(packed, held.currencies), key))
+        await asyncio.sleep(0)
+    return _Chunk(groups, held.processor.submit_many(groups, is_admitted=not is_first))
+
+
+async def _add_verdicts(chunk: _Chunk, verdicts: Verdicts) -> list[AppError]:
+    """Add the verdicts on a chunk, and return the errors that stand in place of some."""
+    answered = await chunk.answered
+    for group, outcomes in zip(chunk.groups, answered, strict=True):
+        if isinstance(outcomes, AppError):
+            verdicts.add([outcomes] * len(group.asked))
+            continue
+        raise_if_reused(outcomes)
+        verdicts.add(outcomes)
+        await asyncio.sleep(0)
+    return [one for one in answered if isinstance(one, AppError)]
 
 
 def _wants_lines(accept: str | None) -> bool:

@@ -28,6 +28,11 @@ class Verdicts:
     def __len__(self) -> int:
         return len(self._lines)
 
+    @property
+    def are_any(self) -> bool:
+        """Tell whether any transfer was posted, refused or known before."""
+        return not self._statuses.keys() <= {500, 503, 409}
+
     def add(self, outcomes: Sequence[Outcome | AppError]) -> None:
         """Add the verdicts on the next transfers."""
         for place, outcome in enumerate(outcomes, len(self._lines)):
