@@ -1,0 +1,1 @@
+"""Measures how well the matcher pairs: generated books and statements, truth, and baselines."""

@@ -1,0 +1,49 @@
+"""Measures how well the matcher pairs, beside baselines, on books and statements that it makes.
+
+    python -m scripts.bench.matching [--quick] [--only no_ids,payouts] [--seeds 1] [--json FILE]
+    uv run --group bench python -m scripts.bench.matching      # with Splink beside it
+
+Seed 1 is for tuning; what is reported comes from seeds that nothing was tuned on.
+"""
+
+import json
+import sys
+
+from rich.console import Console
+
+from scripts.bench.matching.generator import generate
+from scripts.bench.matching.matchers import MATCHERS
+from scripts.bench.matching.metrics import Tally, measure
+from scripts.bench.matching.options import Options, parse_options
+from scripts.bench.matching.report import document, show
+from scripts.bench.matching.wrong import show_wrong
+
+
+def main() -> int:
+    options = parse_options("python -m scripts.bench.matching", tuple(MATCHERS))
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    results = run(options, console)
+    show(results, console)
+    if options.json is not None:
+        about = {"rows": options.rows, "seeds": list(options.seeds)}
+        options.json.write_text(json.dumps(document(results, **about), indent=1) + "\n")
+    return 0
+
+
+def run(options: Options, console: Console) -> dict[str, dict[str, Tally]]:
+    """Make each scenario once per seed and give it to every matcher."""
+    results: dict[str, dict[str, Tally]] = {}
+    for scenario in options.scenarios:
+        tallies = results.setdefault(scenario, {name: Tally() for name in options.matchers})
+        for seed in options.seeds:
+            case = generate(scenario, rows=options.rows, seed=seed)
+            for name in options.matchers:
+                prediction = MATCHERS[name](case)
+                tallies[name].add(measure(case, prediction))
+                if options.wrong:
+                    show_wrong(case, prediction, console, limit=options.wrong)
+    return results
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
