@@ -27,6 +27,7 @@ class Options:
 
     groups: tuple[str, ...]
     seconds: int  # of one measurement
+    warm_up_seconds: int  # of the same load before it, not counted
     rounds: int  # measurements of each cell, all cells taking turns
     accounts: int
     stored_events: int
@@ -46,6 +47,9 @@ def parse_options(prog: str, epilog: str) -> Options:
     parser.add_argument("--only", metavar="NAMES", help="groups, with commas between; else all")
     parser.add_argument("--quick", action="store_true", help="a look, under three minutes")
     parser.add_argument("--seconds", type=_count, help="of one measurement")
+    parser.add_argument(
+        "--warm-up", type=_count, help="seconds of the same load before each, not counted"
+    )
     parser.add_argument("--rounds", type=_count, help="measurements of each cell; medians count")
     parser.add_argument("--accounts", type=_count, help="opened beforehand")
     parser.add_argument("--stored-events", type=_count, help="in the ledger of `stored`, `export`")
@@ -60,6 +64,7 @@ def parse_options(prog: str, epilog: str) -> Options:
     return Options(
         groups=tuple(name for name in GROUPS if name in chosen),
         seconds=given.seconds or (2 if given.quick else 6),
+        warm_up_seconds=given.warm_up or (1 if given.quick else 3),
         rounds=given.rounds or (2 if given.quick else 3),
         accounts=given.accounts or (2_000 if given.quick else 10_000),
         stored_events=given.stored_events or (200_000 if given.quick else 10_000_000),

@@ -131,7 +131,12 @@ class Run:
         self, name: str, load: Load, *, unit: str = "transfers/s", beside: str = PGBENCH
     ) -> None:
         pids = self.services.pids(load.ports)
-        take = partial(run_wrk, load, self.options.seconds, server=self.server, services=pids)
+
+        def take() -> Sample:
+            """Measure with caches as they are under this load, not as the last cell left them."""
+            run_wrk(load, self.options.warm_up_seconds)
+            return run_wrk(load, self.options.seconds, server=self.server, services=pids)
+
         self._add(name, take, unit=unit, beside=beside)
 
     def _add_note(self, name: str, note: str) -> None:
