@@ -73,6 +73,7 @@ def test_counted_strangers_help_where_true_pairs_are_rare() -> None:
     seen, others = drawn(200_000, 0.02)
     weights = train(seen, others=others, matches_max=10_000, features=FOUR)
     assert_planted(weights, 0.4)
+    assert weights.matched_share == pytest.approx(0.02, abs=0.002)
 
 
 def test_few_pairs_leave_the_shipped_bits() -> None:
