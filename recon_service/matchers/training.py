@@ -57,8 +57,8 @@ STRENGTH = 20.0
 # How far, in bits, a source's true weight usually lies from the shipped one.
 SHIPPED_SPREAD_BITS = 2.0
 BITS_PLACES = 4
-_ITERATIONS_MAX = 300
-_STILL = 1e-7
+_ITERATIONS_MAX = 200
+_STILL = 1e-6
 _TINY = 1e-12
 # A vector of levels is one integer of this many bits per feature.
 _LEVEL_BITS = 5
