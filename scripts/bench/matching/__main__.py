@@ -8,6 +8,7 @@ Seed 1 is for tuning; what is reported comes from seeds that nothing was tuned o
 
 import json
 import sys
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -16,11 +17,17 @@ from scripts.bench.matching.matchers import MATCHERS
 from scripts.bench.matching.metrics import Tally, measure
 from scripts.bench.matching.options import Options, parse_options
 from scripts.bench.matching.report import document, show
+from scripts.bench.matching.splink_baseline import ABSENT, is_installed
 from scripts.bench.matching.wrong import show_wrong
 
 
 def main() -> int:
     options = parse_options("python -m scripts.bench.matching", tuple(MATCHERS))
+    if "splink" in options.matchers and not is_installed():
+        print(ABSENT, file=sys.stderr)
+        options = replace(
+            options, matchers=tuple(name for name in options.matchers if name != "splink")
+        )
     console = Console(width=None if sys.stdout.isatty() else 200)
     results = run(options, console)
     show(results, console)

@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable, Mapping
 
 from recon_service.matchers.partition import match_partition
+from scripts.bench.matching.baselines import first_amount, first_match, greedy_weights
 from scripts.bench.matching.generator import Case
 from scripts.bench.matching.prediction import Prediction, of_outcome
+from scripts.bench.matching.splink_baseline import splink
 
 Matcher = Callable[[Case], Prediction]
 
@@ -17,4 +19,10 @@ def kairon(case: Case) -> Prediction:
     return of_outcome(outcome, seconds=time.perf_counter() - started)
 
 
-MATCHERS: Mapping[str, Matcher] = {"kairon": kairon}
+MATCHERS: Mapping[str, Matcher] = {
+    "kairon": kairon,
+    "rules": first_match,
+    "amount rules": first_amount,
+    "greedy weights": greedy_weights,
+    "splink": splink,
+}

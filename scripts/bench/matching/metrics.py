@@ -37,6 +37,7 @@ class Tally:
     right_pairs: int = 0
     reachable: tuple[int, int] = (0, 0)
     auto_records: int = 0
+    auto_matchable: int = 0
     auto_value: float = 0.0
     auto: int = 0
     auto_right: int = 0
@@ -114,7 +115,7 @@ def figures(tally: Tally) -> dict[str, float | None]:
         "f1": 2 * (precision or 0) * (recall or 0) / both if both else 0.0,
         "reachable": _share(*tally.reachable),
         "auto_rate": _share(tally.auto_records, tally.records),
-        "auto_rate_of_matchable": _share(tally.auto_records, tally.matchable),
+        "auto_rate_of_matchable": _share(tally.auto_matchable, tally.matchable),
         "auto_rate_by_value": _share(tally.auto_value, tally.value),
         "auto_precision": _share(tally.auto_right, tally.auto),
         "auto_precision_low": wilson_low(tally.auto_right, tally.auto),
@@ -174,6 +175,7 @@ def _count_pairs(tally: Tally, truth: Truth, prediction: Prediction) -> None:
 
 
 def _count_automatic(tally: Tally, truth: Truth, judged: list[Judged]) -> None:
+    alone = {id_ for g in truth.groups if g.kind == "none" for id_ in g.record_ids}
     for one in judged:
         match = one.match
         if match.decision != "auto":
@@ -182,6 +184,7 @@ def _count_automatic(tally: Tally, truth: Truth, judged: list[Judged]) -> None:
         literal = tuple(sorted(match.record_ids)), tuple(sorted(match.item_ids))
         tally.auto += 1
         tally.auto_records += len(match.record_ids)
+        tally.auto_matchable += sum(id_ not in alone for id_ in match.record_ids)
         tally.auto_value += value
         tally.auto_right += one.is_right
         tally.interchanged += one.is_right and literal not in truth.literal
@@ -213,6 +216,8 @@ def _count_hits(tally: Tally, truth: Truth, prediction: Prediction) -> None:
     """Look at what is left to people: records with a counterpart that were not automatic."""
     done = {id_ for m in prediction.matches if m.decision == "auto" for id_ in m.record_ids}
     ranked = {one.record_id: one.item_ids for one in prediction.ranked}
+    if not ranked:
+        return
     for group in truth.groups:
         wanted = {truth.item_class[id_] for id_ in group.item_ids}
         for record in group.record_ids:
