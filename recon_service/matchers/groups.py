@@ -1,0 +1,172 @@
+"""Groups: one bank line for many ledger items, or many for one, from known keys to bounded search.
+
+what one-to-one matching left ─▶ batch keys ─▶ counterparty and day ─▶ word and day
+                                                                          │
+                     groups ◀─ search in the window ◀─ search in pools ◀──┘
+
+Each step takes its rows away from the next. In each a group needs the only answer to be automatic;
+how sure it is, is said in `group_verdicts`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from recon_service.domain.config import Policy
+from recon_service.domain.records import OUTCOME_SCHEMA
+from recon_service.matchers.group_days import day_ranges
+from recon_service.matchers.group_keys import several_to_several, whole_batches
+from recon_service.matchers.group_links import Links, links
+from recon_service.matchers.group_rows import FeeSchedule, Rows, Searched, View
+from recon_service.matchers.group_story import MEMBER_SCHEMA, NOTE_SCHEMA, Story
+from recon_service.matchers.group_subsets import (
+    Budget,
+    linked_subsets,
+    named_subsets,
+    window_subsets,
+)
+from recon_service.matchers.group_verdicts import Claim, Verdict, claims, verdicts
+
+__all__ = ["MEMBER_SCHEMA", "FeeSchedule", "Groups", "match_groups"]
+
+# Sums formed over all searches of one call: some seconds. What it cuts is counted.
+WORK_MAX = 2**24
+HELD_SCHEMA = pl.Schema({"record_id": pl.String, "item_id": pl.String, "score": pl.Float64})
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCounts:
+    """What was looked at: rows searched, not searched to the end, and with several answers."""
+
+    searched: int
+    truncated: int
+    ambiguous: int
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """What the group pass decided.
+
+    `rows` (OUTCOME_SCHEMA) has one row per record of a group, `members` (MEMBER_SCHEMA) one per
+    row of either side. `released` are the suggested pairs that groups broke. `notes` says of
+    records without a group what was found (`id`, `solutions`, `truncated`, `reason`).
+    """
+
+    rows: pl.DataFrame
+    members: pl.DataFrame
+    released: pl.DataFrame
+    notes: pl.DataFrame
+    counts: GroupCounts
+
+
+def match_groups(
+    records: pl.DataFrame,
+    items: pl.DataFrame,
+    policy: Policy,
+    *,
+    fees: FeeSchedule | None = None,
+    held: pl.DataFrame | None = None,
+    gathering_days: int | None = None,
+    work_max: int = WORK_MAX,
+) -> Groups:
+    """Group what one-to-one matching left over; both frames are `canonical`, ids unique.
+
+    Members lie in the policy's window; under a batch key only the nearest must, the others up to
+    `gathering_days` farther (by default the window's length). `fees` are known to be kept from
+    each ledger item. `held` (HELD_SCHEMA) are suggested pairs whose rows are among the given
+    ones: only an automatic group takes them, and the pair's odds count against it.
+    Deterministic, whatever the order of rows; no row is in two groups.
+    """
+    ours, theirs = Rows.of(records), Rows.of(items, fees)
+    views = View(True, ours, theirs, policy), View(False, theirs, ours, policy)
+    if gathering_days is None:
+        gathering_days = views[0].span_days
+    pass_ = _Pass(ours, theirs, policy, held)
+    if not ours.ids or not theirs.ids:
+        return pass_.result()
+    linked = links(ours.frame, theirs.frame)
+    budget = Budget(work_max)
+
+    def batches(kind: str, *, with_residual: bool) -> list[Searched]:
+        return [
+            whole_batches(
+                view, linked[kind], gathering_days=gathering_days, with_residual=with_residual
+            )
+            for view in views
+        ]
+
+    for kind in ("key", "token"):
+        pass_.step(batches(kind, with_residual=False))
+    pass_.step(
+        [
+            named_subsets(view, linked["key"], budget, gathering_days=gathering_days)
+            for view in views
+        ]
+    )
+    for kind in ("key", "token"):
+        pass_.step(batches(kind, with_residual=True))
+        pass_.step([several_to_several(views[0], linked[kind], gathering_days=gathering_days)])
+    searches: list[tuple[Callable[[View, Links], Searched], tuple[str, ...]]] = [
+        (day_ranges, ("party", "word")),
+        (lambda view, pools: linked_subsets(view, pools, budget), tuple(linked)),
+    ]
+    for search, kinds in searches:
+        for kind in kinds:
+            pass_.step([search(view, linked[kind]) for view in views])
+    pass_.step([window_subsets(view, budget) for view in views])
+    return pass_.result(cut=sum(pools.crowded for pools in linked.values()))
+
+
+class _Pass:
+    """Takes the groups of each step, the surest first, and keeps what was not taken as notes."""
+
+    def __init__(self, ours: Rows, theirs: Rows, policy: Policy, held: pl.DataFrame | None) -> None:
+        self._rows = {"record": ours, "item": theirs}
+        self._policy = policy
+        self._held = (HELD_SCHEMA.to_frame() if held is None else held).sort("record_id", "item_id")
+        self._odds: dict[Claim, float] = {}
+        self._story = Story(ours, theirs)
+        self._searched = self._truncated = self._ambiguous = 0
+        for side, name in (("record", "record_id"), ("item", "item_id")):
+            place = {id_: row for row, id_ in enumerate(self._rows[side].ids)}
+            for id_, score in self._held.select(name, "score").iter_rows():
+                if id_ in place:
+                    self._odds[side, place[id_]] = score / max(1 - score, 1e-6)
+
+    def step(self, found: list[Searched]) -> None:
+        """Take the groups of one step."""
+        self._searched += sum(searched.tried for searched in found)
+        self._truncated += sum(searched.cut for searched in found)
+        for verdict in verdicts(found, self._policy, self._odds):
+            self._ambiguous += verdict.hit.solutions > 1 or verdict.rivals > 0
+            rows = claims(verdict.hit)
+            if self._may_take(verdict, rows):
+                self._story.group(verdict)
+                for side, row in rows:
+                    self._rows[side].free[row] = False
+            else:
+                self._story.note(verdict)
+
+    def _may_take(self, verdict: Verdict, rows: list[Claim]) -> bool:
+        is_free = all(self._rows[side].free[row] for side, row in rows)
+        takes_held = any(claim in self._odds for claim in rows)
+        is_enough = verdict.score >= self._policy.suggest_threshold
+        return is_free and (verdict.is_auto or (is_enough and not takes_held))
+
+    def result(self, cut: int = 0) -> Groups:
+        """Return all groups in content order."""
+        rows, members, notes = self._story.frames()
+        taken = {
+            side: [self._rows[side].ids[row] for row in np.flatnonzero(~self._rows[side].free)]
+            for side in self._rows
+        }
+        released = self._held.filter(
+            pl.col("record_id").is_in(taken["record"]) | pl.col("item_id").is_in(taken["item"])
+        )
+        assert rows.schema == OUTCOME_SCHEMA
+        assert members.schema == MEMBER_SCHEMA
+        assert notes.schema == NOTE_SCHEMA
+        counts = GroupCounts(self._searched, self._truncated + cut, self._ambiguous)
+        return Groups(rows, members, released, notes, counts)
