@@ -141,30 +141,44 @@ def at_least_levels(levels: Sequence[Level], measure: Bits) -> npt.NDArray[np.in
     return np.where(np.isnan(measure), -1, np.minimum(index, len(levels) - 1)).astype(np.int8)
 
 
-def words_bits(*, overlap: Bits, shared: Bits, name: Bits, name_weight: Bits, rare: Bits) -> Bits:
-    """Return what the descriptions say: the better of shared words and similar names.
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What descriptions say, per pair: bits of the levels, and surprise in bits.
 
-    They tell the same story twice, so they are not added. Praise is capped by how surprising
-    the shared words are (`shared`, `name_weight` in bits); blame is not. `rare` adds what only
-    a large run can show: words that hardly any other line has.
+    `shared` is the surprise of all shared words, `name_weight` that of a similar name, `rare` what
+    lies above RARE_BITS_FROM in words that hardly any other line has.
     """
-    by_words = bits_of(WORDS, at_least_levels(WORDS, overlap))
-    by_words = np.minimum(by_words, np.maximum(SURPRISE_SHARE * shared, np.minimum(by_words, 0.0)))
-    by_name = bits_of(NAME, at_least_levels(NAME, name))
-    cap = SURPRISE_SHARE * np.nan_to_num(name * name_weight)
-    by_name = np.minimum(by_name, np.maximum(cap, np.minimum(by_name, 0.0)))
-    by_words = np.where(np.isnan(overlap), -np.inf, by_words)
-    by_name = np.where(np.isnan(name), -np.inf, by_name)
-    best = np.maximum(by_words, by_name)
+
+    words: Bits
+    has_words: npt.NDArray[np.bool_]
+    name: Bits
+    has_name: npt.NDArray[np.bool_]
+    shared: Bits
+    name_weight: Bits
+    rare: Bits
+
+
+def words_bits(said: Said, party: Bits, *, is_small: bool) -> tuple[Bits, Bits]:
+    """Return what descriptions say, and what the counterparty adds to it.
+
+    Shared words and a similar name tell the same story twice, so the better one counts, and no
+    praise exceeds its surprise; blame may. A small run knows little of surprise and trusts half.
+    Counterparties often stand in the description, too: where both praise, the weaker adds half at
+    most, in a small run nothing beyond WORDS_BITS_MAX.
+    """
+    trust = SURPRISE_SHARE if is_small else 1.0
+    words = np.minimum(said.words, np.maximum(trust * said.shared, np.minimum(said.words, 0.0)))
+    name = np.minimum(said.name, np.maximum(trust * said.name_weight, np.minimum(said.name, 0.0)))
+    best = np.maximum(
+        np.where(said.has_words, words, -np.inf), np.where(said.has_name, name, -np.inf)
+    )
     best = np.where(np.isneginf(best), 0.0, best)
-    return best + np.minimum(rare, RARE_BITS_MAX)
-
-
-def posterior(odds: Bits, record_rivals: Bits, item_rivals: Bits) -> Bits:
-    """Return the probability of each pair against its rivals on both sides and against no match.
-
-    `odds` is 2 ** bits; the rivals are the summed odds of the other candidates of the same
-    record and of the same ledger item.
-    """
-    result: Bits = odds / (NULL_ODDS + odds + record_rivals + item_rivals)
-    return result
+    rare = np.minimum(said.rare, RARE_BITS_MAX)
+    if is_small:
+        text = best + rare
+        most = np.maximum(text, WORDS_BITS_MAX)
+        return text, np.minimum(text + party, most) - text
+    text = np.where(best > 0, np.maximum(best, rare), best + rare)
+    weaker = np.minimum(text, party)
+    both_praise = weaker > 0
+    return text, np.where(both_praise, party - weaker / 2, party)

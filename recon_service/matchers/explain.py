@@ -12,8 +12,6 @@ from recon_service.domain.evidence import (
     LAG,
     NAME,
     NULL_ODDS,
-    PRIOR_BITS,
-    PRIORS_VERSION,
     REFERENCE,
     WORDS,
     name_of,
@@ -36,13 +34,16 @@ def residual_cause(residual_minor: int) -> str | None:
 
 def pair_evidence(scored: Scored, pair: int) -> dict[str, Any]:
     """Return levels and bits of one pair, and what it competed with."""
-    bits: dict[str, Any] = {"prior": PRIOR_BITS}
+    bits: dict[str, Any] = {"prior": _short(scored.prior_bits[pair])}
     for feature, levels in _FEATURES.items():
         level = name_of(levels, int(scored.levels[feature][pair]))
         bits[feature] = [level, _short(scored.bits[feature][pair])]
+    for name in ("rarity", "twins"):
+        if name in scored.bits:
+            bits[name] = _short(scored.bits[name][pair])
     bits["words"] = [_words_level(scored, pair), _short(scored.bits["words"][pair])]
     return {
-        "priors": PRIORS_VERSION,
+        "weights": scored.weights.version,
         "bits": bits,
         "total_bits": _short(scored.total_bits[pair]),
         "rivals": {

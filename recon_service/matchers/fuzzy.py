@@ -62,7 +62,7 @@ class FuzzyMatcher:
         records, items = _grouped(_classes(records), _classes(items))
         found = candidates(records, items, self.policy, per_record_max=CANDIDATES_MAX)
         found = with_rare_words(found, records, items, self.policy, per_record_max=CANDIDATES_MAX)
-        scored = score_pairs(records, items, found, surprise=rarity)
+        scored = score_pairs(records, items, found, self.policy, surprise=rarity)
         return FuzzyOutcome(
             records, items, scored, self._assign(records, items, scored), found.dropped
         )

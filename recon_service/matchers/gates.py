@@ -34,8 +34,8 @@ def candidates(
     `absolute_minor`.
     """
     index = _Index.of(items)
-    ranks = _amount_ranks(records, index, policy)
-    group, day = _groups(records), _days(records)
+    ranks = amount_ranks(records, index.amounts, policy)
+    group, day = directions(records), _days(records)
     taken = np.zeros(records.height, np.int64)
     dropped = np.zeros(records.height, np.int64)
     found: list[tuple[Ints, Ints]] = []
@@ -110,7 +110,7 @@ class _Index:
 
     @classmethod
     def of(cls, items: pl.DataFrame) -> "_Index":
-        group, day = _groups(items), _days(items)
+        group, day = directions(items), _days(items)
         size = np.abs(items["amount_minor"].to_numpy())
         days, amounts = np.unique(day), np.unique(size)
         keys = (group * len(days) + np.searchsorted(days, day)) * len(amounts)
@@ -130,9 +130,10 @@ class _Index:
         return np.where(known, start, 0), np.where(known, stop, 0)
 
 
-def _amount_ranks(records: pl.DataFrame, index: _Index, policy: Policy) -> list[Ints]:
-    """Return four ascending ranks per record: from the lowest amount that tolerates it, over the
-    first equal and the first greater one, to the end of those that tolerate it.
+def amount_ranks(records: pl.DataFrame, amounts: Ints, policy: Policy) -> list[Ints]:
+    """Return four ascending ranks per record in `amounts`, which are the items', sorted: from the
+    lowest that tolerates it, over the first equal and the first greater one, to the end of those
+    that tolerate it.
 
     An item tolerates a record when |record - item| <= allowed(item). Both ends of that interval
     grow with the item's amount, so the items that tolerate a record are neighbours.
@@ -142,12 +143,12 @@ def _amount_ranks(records: pl.DataFrame, index: _Index, policy: Policy) -> list[
     low, high = np.zeros_like(size), np.zeros_like(size)
     for value in np.unique(absolute):
         rows = np.flatnonzero(absolute == value)
-        allowed = allowed_minor(index.amounts, int(value), policy.amount_tolerance.percent_micros)
-        top = index.amounts + np.minimum(allowed, _MINOR_MAX - index.amounts)
+        allowed = allowed_minor(amounts, int(value), policy.amount_tolerance.percent_micros)
+        top = amounts + np.minimum(allowed, _MINOR_MAX - amounts)
         low[rows] = np.searchsorted(top, size[rows], side="left")
-        high[rows] = np.searchsorted(index.amounts - allowed, size[rows], side="right")
-    first = np.searchsorted(index.amounts, size, side="left")
-    after = np.searchsorted(index.amounts, size, side="right")
+        high[rows] = np.searchsorted(amounts - allowed, size[rows], side="right")
+    first = np.searchsorted(amounts, size, side="left")
+    after = np.searchsorted(amounts, size, side="right")
     return [np.minimum(low, first), first, after, np.maximum(high, after)]
 
 
@@ -164,7 +165,7 @@ def _expand(rows: Ints, order: Ints, start: Ints, count: Ints) -> tuple[Ints, In
     return np.repeat(rows, count), order[np.repeat(start, count) + within]
 
 
-def _groups(frame: pl.DataFrame) -> Ints:
+def directions(frame: pl.DataFrame) -> Ints:
     """Return group and sign as one code: opposite signs never meet."""
     sign = np.sign(frame["amount_minor"].to_numpy())
     codes: Ints = frame["group"].to_numpy().astype(np.int64) * 3 + sign + 1

@@ -6,38 +6,34 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recon_service.domain.evidence import (
-    AMOUNT,
-    COUNTERPARTY,
-    LAG,
-    NAME,
-    PRIOR_BITS,
-    REFERENCE,
-    WORDS,
-    WORDS_BITS_MAX,
-    amount_levels,
-    at_least_levels,
-    bits_of,
-    lag_levels,
-    posterior,
-    words_bits,
-)
+from recon_service.domain.config import Policy
+from recon_service.domain.evidence import PRIOR_BITS, Said, words_bits
+from recon_service.matchers.coincidence import Coincidence, coincidence
+from recon_service.matchers.comparison import Comparer, Comparison
 from recon_service.matchers.crowds import unseen_odds
 from recon_service.matchers.gates import Candidates
-from recon_service.matchers.references import reference_levels
-from recon_service.matchers.words import Descriptions, shared_words, similarity
+from recon_service.matchers.rivalry import Rivalry, Side, rivalry
+from recon_service.matchers.strangers import strangers
+from recon_service.matchers.training import LevelCounts, Weights, shipped, train
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Levels = npt.NDArray[np.int8]
+
+# The candidates themselves show how lags are spread; strangers show what else is common.
+_LEARNED = ("reference", "words", "name", "counterparty")
+# The share of records that have a counterpart: where it starts, and what it is never beyond.
+_SHARE_START, _SHARE_MIN, _SHARE_MAX = 0.5, 0.1, 0.95
+_SHARE_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
     """Candidate pairs of classes, one array element each, ordered by record and item.
 
-    `record_rivals` and `item_rivals` are the odds of the other candidates; `levels` and `bits`
-    hold the evidence by feature; `is_tied` tells that a rival is as good.
+    `levels` and `bits` hold the evidence by feature, `prior_bits` what a candidate is worth before
+    any; `record_rivals` and `item_rivals` are the odds of the rivals that are still free;
+    `is_tied` tells that a rival is as good. `weights` names the parameters.
     """
 
     records: Ints
@@ -45,101 +41,132 @@ class Scored:
     residual_minor: Ints
     lag_days: Ints
     levels: dict[str, Levels]
+    prior_bits: Floats
     bits: dict[str, Floats]
     total_bits: Floats
     record_rivals: Floats
     item_rivals: Floats
     probability: Floats
     is_tied: npt.NDArray[np.bool_]
+    weights: Weights
 
 
 def score_pairs(
     records: pl.DataFrame,
     items: pl.DataFrame,
     found: Candidates,
+    policy: Policy,
     *,
     surprise: pl.DataFrame,
+    weights: Weights | None = None,
 ) -> Scored:
-    """Score every candidate pair of the two frames of classes; `n` is a class's number of rows."""
+    """Score every candidate pair of the two frames of classes; `n` is a class's number of rows.
+
+    Without `weights` the run's own are learnt where it is large enough, else the shipped ones hold.
+    """
     order = np.lexsort((found.items, found.records))
-    rows, columns = found.records[order], found.items[order]
-    amount, item_amount = (
-        _column(records, "amount_minor", rows),
-        _column(items, "amount_minor", columns),
+    comparer = Comparer.of(records, items, surprise)
+    pairs = comparer.compare(found.records[order], found.items[order])
+    if weights is None:
+        weights = _learnt(comparer, pairs, policy)
+    chance = coincidence(records, items, pairs.rows, pairs.columns, policy)
+    bits = _bits(pairs, weights, is_small=chance is None)
+    if chance is not None:
+        bits["rarity"], bits["twins"] = _rarity(chance, bits, pairs)
+    evidence = sum(bits.values(), np.zeros(len(pairs.rows)))
+    prior, among = _among_rivals(
+        evidence, pairs, records, items, found.dropped, is_small=chance is None
     )
-    lag = _column(records, "day", rows) - _column(items, "day", columns)
-    residual = amount - item_amount
-    levels: dict[str, Levels] = {
-        "amount": amount_levels(residual, item_amount),
-        "lag": lag_levels(lag),
-        "reference": reference_levels(records, items, rows, columns),
-    }
-    bits: dict[str, Floats] = {
-        "amount": bits_of(AMOUNT, levels["amount"]),
-        "lag": bits_of(LAG, levels["lag"]),
-        "reference": bits_of(REFERENCE, levels["reference"]),
-    }
-    _add_words(levels, bits, records, items, rows, columns, surprise)
-    total = PRIOR_BITS + sum(bits.values(), np.zeros(len(rows)))
-    odds = np.exp2(total)
-    unseen = unseen_odds(found.dropped, records, items, rows, odds)
-    record_rivals = _rivals(rows, odds, records, items, columns) + unseen.of_records[rows]
-    item_rivals = _rivals(columns, odds, items, records, rows) + unseen.of_items[columns]
+    total = prior + evidence
     return Scored(
-        records=rows,
-        items=columns,
-        residual_minor=residual,
-        lag_days=lag,
-        levels=levels,
+        records=pairs.rows,
+        items=pairs.columns,
+        residual_minor=pairs.residual_minor,
+        lag_days=pairs.lag_days,
+        levels=pairs.levels,
+        prior_bits=np.full(len(pairs.rows), prior),
         bits=bits,
         total_bits=total,
-        record_rivals=record_rivals,
-        item_rivals=item_rivals,
-        probability=posterior(odds, record_rivals, item_rivals),
-        is_tied=_tied(rows, total) | _tied(columns, total),
+        record_rivals=among.record_rivals,
+        item_rivals=among.item_rivals,
+        probability=among.probability,
+        is_tied=_tied(pairs.rows, total) | _tied(pairs.columns, total),
+        weights=weights,
     )
 
 
-def _add_words(
-    levels: dict[str, Levels],
-    bits: dict[str, Floats],
+def _learnt(comparer: Comparer, pairs: Comparison, policy: Policy) -> Weights:
+    records, items = comparer.records, comparer.items
+    seen = LevelCounts.of(pairs.levels)
+    rows_max = min(int(records["n"].sum()), int(items["n"].sum()))
+    others = comparer.compare(*strangers(records, items, policy))
+    if len(others.rows) == 0:
+        return shipped()
+    strange = LevelCounts.of(others.levels)
+    return train(seen, matches_max=rows_max, others=strange, learned=_LEARNED)
+
+
+def _bits(pairs: Comparison, weights: Weights, *, is_small: bool) -> dict[str, Floats]:
+    bits = {
+        name: weights.of(name, pairs.levels[name])
+        for name in ("amount", "lag", "reference", "counterparty")
+    }
+    said = Said(
+        words=weights.of("words", pairs.levels["words"]),
+        has_words=pairs.levels["words"] >= 0,
+        name=weights.of("name", pairs.levels["name"]),
+        has_name=pairs.levels["name"] >= 0,
+        shared=pairs.words.shared,
+        name_weight=np.nan_to_num(pairs.words.name * pairs.words.name_bits),
+        rare=pairs.words.rare,
+    )
+    bits["words"], bits["counterparty"] = words_bits(said, bits["counterparty"], is_small=is_small)
+    return bits
+
+
+def _rarity(
+    chance: Coincidence, bits: dict[str, Floats], pairs: Comparison
+) -> tuple[Floats, Floats]:
+    """Return what the amount's rarity is worth, and what the item's twins take away from looks.
+
+    A coincidental candidate looks like the record by chance, or because it is a twin of the
+    true one on another day: 1 / (rate * 2**-looks + twin_rate) is what both leave.
+    """
+    looks = bits["words"] + bits["counterparty"] - pairs.words.rare_ids
+    rarity = -np.log2(chance.rate)
+    left = -np.log2(np.exp2(-looks) + chance.twin_rate / chance.rate)
+    return rarity, np.minimum(left - looks, 0.0)
+
+
+def _among_rivals(
+    evidence: Floats,
+    pairs: Comparison,
     records: pl.DataFrame,
     items: pl.DataFrame,
-    rows: Ints,
-    columns: Ints,
-    surprise: pl.DataFrame,
-) -> None:
-    """Add what descriptions and counterparties say, together at most WORDS_BITS_MAX."""
-    said = shared_words(
-        Descriptions.of(records["words"], surprise),
-        Descriptions.of(items["words"], surprise),
-        rows,
-        columns,
-    )
-    levels["words"] = at_least_levels(WORDS, said.overlap)
-    levels["name"] = at_least_levels(NAME, said.name)
-    bits["words"] = words_bits(
-        overlap=said.overlap,
-        shared=said.shared,
-        name=said.name,
-        name_weight=said.name_bits,
-        rare=said.rare,
-    )
-    party = similarity(records["party"].to_numpy()[rows], items["party"].to_numpy()[columns])
-    levels["counterparty"] = at_least_levels(COUNTERPARTY, party)
-    both = bits["words"] + bits_of(COUNTERPARTY, levels["counterparty"])
-    most = np.maximum(bits["words"], WORDS_BITS_MAX)
-    bits["counterparty"] = np.minimum(both, most) - bits["words"]
+    dropped: Ints,
+    *,
+    is_small: bool,
+) -> tuple[float, Rivalry]:
+    """Return the prior bits, and the pairs among their rivals.
 
-
-def _rivals(node: Ints, odds: Floats, own: pl.DataFrame, other: pl.DataFrame, met: Ints) -> Floats:
-    """Return per pair the summed odds of the node's other candidates.
-
-    Rows of one class cannot be told apart, so the pair's own class counts once, as the pair.
+    The share of records that have a counterpart is what the probabilities themselves add up to.
     """
-    weighted = odds * _column(other, "n", met)
-    total = np.bincount(node, weights=weighted, minlength=own.height)
-    return np.maximum(total[node] - weighted, 0.0)
+    record_times, item_times = _times(records), _times(items)
+    share, prior = _SHARE_START, PRIOR_BITS
+    for _ in range(1 if is_small else _SHARE_ROUNDS):
+        if not is_small:
+            prior = float(np.log2(share / (1.0 - share)))
+        odds = np.exp2(prior + evidence)
+        unseen = unseen_odds(dropped, records, items, pairs.rows, odds)
+        among = rivalry(
+            odds,
+            Side(pairs.rows, record_times, unseen.of_records),
+            Side(pairs.columns, item_times, unseen.of_items),
+        )
+        each = np.minimum(record_times[pairs.rows], item_times[pairs.columns])
+        share = float((among.probability * each).sum() / record_times.sum())
+        share = min(max(share, _SHARE_MIN), _SHARE_MAX)
+    return prior, among
 
 
 def _tied(node: Ints, total_bits: Floats) -> npt.NDArray[np.bool_]:
@@ -149,6 +176,6 @@ def _tied(node: Ints, total_bits: Floats) -> npt.NDArray[np.bool_]:
     return frame.select(rank > 1).to_series().to_numpy()
 
 
-def _column(frame: pl.DataFrame, name: str, rows: Ints) -> Ints:
-    values: Ints = frame[name].to_numpy().astype(np.int64)[rows]
-    return values
+def _times(frame: pl.DataFrame) -> Ints:
+    times: Ints = frame["n"].to_numpy().astype(np.int64)
+    return times

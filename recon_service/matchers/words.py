@@ -51,6 +51,7 @@ class Descriptions:
     """The words of one side's rows, weighed: as a sparse matrix and as names to compare."""
 
     weights: sparse.csr_array
+    is_id: Floats
     total: Floats
     names: npt.NDArray[np.object_]
     sorted_names: npt.NDArray[np.object_]
@@ -90,6 +91,7 @@ class Descriptions:
         )
         return cls(
             weights=weights,
+            is_id=bits["word"].str.contains(r"\p{N}").cast(pl.Float64).to_numpy(),
             total=np.asarray(weights.sum(axis=1)),
             names=every["name"].to_numpy(),
             sorted_names=every["sorted_name"].to_numpy(),
@@ -99,18 +101,22 @@ class Descriptions:
 
 @dataclass(frozen=True, slots=True)
 class SharedWords:
-    """What two descriptions share, per pair; NaN where a side has nothing to compare."""
+    """What two descriptions share, per pair; NaN where a side has nothing to compare.
+
+    `rare` is what lies above RARE_BITS_FROM bits in shared words, `rare_ids` in those with digits.
+    """
 
     overlap: Floats
     shared: Floats
     rare: Floats
+    rare_ids: Floats
     name: Floats
     name_bits: Floats
 
 
 def shared_words(left: Descriptions, right: Descriptions, rows: Ints, columns: Ints) -> SharedWords:
     """Compare the descriptions of each pair (rows[k], columns[k])."""
-    shared, rare = np.zeros(len(rows)), np.zeros(len(rows))
+    shared, rare, rare_ids = (np.zeros(len(rows)) for _ in range(3))
     present = left.weights.copy()
     present.data = np.ones_like(present.data)
     for start in range(0, len(rows), _CHUNK_PAIRS):
@@ -119,6 +125,7 @@ def shared_words(left: Descriptions, right: Descriptions, rows: Ints, columns: I
         shared[part] = np.asarray(common.sum(axis=1))
         common.data = np.maximum(common.data - RARE_BITS_FROM, 0.0)
         rare[part] = np.asarray(common.sum(axis=1))
+        rare_ids[part] = common @ left.is_id
     one, other = left.total[rows], right.total[columns]
     shorter, longer = np.minimum(one, other), np.maximum(one, other)
     whole = _SHORTER_SHARE * shorter + (1 - _SHORTER_SHARE) * longer
@@ -128,6 +135,7 @@ def shared_words(left: Descriptions, right: Descriptions, rows: Ints, columns: I
         overlap=np.minimum(overlap, 1.0),
         shared=shared,
         rare=rare,
+        rare_ids=rare_ids,
         name=np.fmax(
             similarity(left.names[rows], right.names[columns]),
             similarity(left.sorted_names[rows], right.sorted_names[columns]),

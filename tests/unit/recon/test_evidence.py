@@ -15,11 +15,11 @@ from recon_service.domain.evidence import (
     REFERENCE,
     WORDS,
     Level,
+    Said,
     amount_levels,
     at_least_levels,
     bits_of,
     lag_levels,
-    posterior,
     words_bits,
 )
 
@@ -58,11 +58,23 @@ def test_levels_start_at_their_bound() -> None:
     ]
 
 
-def words(overlap: float, shared: float, name: float, weight: float = 20.0) -> float:
-    one = [np.array([value]) for value in (overlap, shared, name, weight, 0.0)]
-    return float(
-        words_bits(overlap=one[0], shared=one[1], name=one[2], name_weight=one[3], rare=one[4])[0]
+def words(
+    overlap: float, shared: float, name: float, weight: float = 20.0, *, is_small: bool = True
+) -> float:
+    of_words, of_name = (
+        at_least_levels(levels, np.array([measure]))
+        for levels, measure in ((WORDS, overlap), (NAME, name))
     )
+    said = Said(
+        words=bits_of(WORDS, of_words),
+        has_words=of_words >= 0,
+        name=bits_of(NAME, of_name),
+        has_name=of_name >= 0,
+        shared=np.array([shared]),
+        name_weight=np.array([weight]),
+        rare=np.zeros(1),
+    )
+    return float(words_bits(said, np.zeros(1), is_small=is_small)[0][0])
 
 
 def test_two_ways_to_compare_texts_are_not_added() -> None:
@@ -82,9 +94,14 @@ def test_different_texts_speak_against_whatever_their_weight() -> None:
     assert words(0.0, 0.0, 0.0) == min(WORDS[-1].bits, NAME[-1].bits)
 
 
-def test_rivals_on_either_side_lower_the_probability() -> None:
-    odds, none, some = np.array([4.0]), np.array([0.0]), np.array([4.0])
-    alone = posterior(odds, none, none)[0]
-    assert alone == 0.8
-    assert posterior(odds, some, none)[0] == posterior(odds, none, some)[0] < 0.5
-    assert posterior(odds, some, some)[0] < posterior(odds, some, none)[0]
+def test_a_large_run_trusts_the_surprise_of_its_words_whole() -> None:
+    assert words(1.0, 2.0, np.nan, is_small=False) == 2.0
+    assert words(1.0, 2.0, np.nan) == 1.0
+
+
+def test_praise_of_the_counterparty_counts_half_where_the_description_praises_too() -> None:
+    one, praise, blame = np.array([6.0]), np.array([2.0]), np.array([-1.0])
+    nothing = np.array([-1], np.int8) >= 0
+    said = Said(one, ~nothing, np.zeros(1), nothing, np.array([20.0]), np.zeros(1), np.zeros(1))
+    assert words_bits(said, praise, is_small=False)[1][0] == 1.0
+    assert words_bits(said, blame, is_small=False)[1][0] == -1.0
