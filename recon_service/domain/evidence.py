@@ -70,6 +70,7 @@ REFERENCE = (
     Level("one character apart", 2.3),
     Level("two characters apart", 1.3),
     Level("no relation", 0.0),
+    Level("another of the same series", 0.0),
     Level("missing", 0.0),
 )
 # Rarity-weighted share of common words, at least `bound`.

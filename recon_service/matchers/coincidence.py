@@ -51,9 +51,10 @@ def coincidence(
     windows = _windows(items, policy)
     is_equal = _column(records, "amount_minor")[rows] == _column(items, "amount_minor")[columns]
     rate = np.zeros(len(rows))
+    own = _column(items, "n")
     for counts, mine in zip(_counts(records, items, policy), (is_equal, ~is_equal), strict=True):
         shape, mean = _gamma(np.maximum(counts - 1, 0), _column(records, "n"))
-        others = np.maximum(counts[rows[mine]] - 1, 0)
+        others = counts[rows[mine]] - own[columns[mine]]
         rate[mine] = (shape + others) / (shape / mean + 1.0) / windows
     twins = items.select(pl.col("n").sum().over("group", "amount_minor", _look()) - pl.col("n"))
     twin_rate = _column(twins, "n")[columns] / windows

@@ -10,7 +10,7 @@ from recon_service.domain.evidence import REFERENCE
 
 Ints = npt.NDArray[np.int64]
 
-EQUAL, SAME_DIGITS, CONTAINED, IN_TEXT, ONE_APART, TWO_APART, UNRELATED, MISSING = range(
+EQUAL, SAME_DIGITS, CONTAINED, IN_TEXT, ONE_APART, TWO_APART, UNRELATED, SERIES, MISSING = range(
     len(REFERENCE)
 )
 # Shorter references, or ones with hardly a digit, occur inside others by chance.
@@ -31,7 +31,17 @@ def reference_columns(frame: pl.DataFrame) -> pl.DataFrame:
         solid_words=pl.when(is_solid).then(pl.format(" {} ", "ref_words")),
         solid_one_word=pl.when(is_solid).then(pl.format(" {} ", "ref")),
         spaced=pl.format(" {} ", "words"),
+    ).with_columns(
+        series=_masked("solid_words"),
+        spaced_series=pl.concat_str(
+            _masked("spaced").fill_null(""), pl.format(" {} ", _masked("ref_words")).fill_null("")
+        ),
     )
+
+
+def _masked(column: str) -> pl.Expr:
+    """Return a text with every digit as 9: equal for all ids of one series."""
+    return pl.col(column).str.replace_all("[0-9]", "9")
 
 
 def reference_levels(
@@ -41,7 +51,8 @@ def reference_levels(
 
     Both frames have `reference_columns` and the boolean `orphan`: no row of the whole other side
     has this very reference. Only two orphans can be one id mistyped: neighbours in a numbered
-    series are one character apart as well.
+    series are one character apart as well. Where nothing relates them, but one side shows an id
+    of the very shape of the other's reference, it shows another of the same series.
     """
     level = np.full(len(rows), MISSING, np.int8)
     one, other = _Side(records, rows), _Side(items, columns)
@@ -53,8 +64,13 @@ def reference_levels(
     )
     both = (one["ref"].is_not_null() & other["ref"].is_not_null()).to_numpy()
     level[both] = UNRELATED
+    series = _contains(other["spaced_series"], one["series"]) | _contains(
+        one["spaced_series"], other["series"]
+    )
+    level[series.to_numpy()] = SERIES
     orphans = np.flatnonzero((one["orphan"] & other["orphan"]).fill_null(False).to_numpy())
-    level[orphans] = _mistyped(one["solid"].gather(orphans), other["solid"].gather(orphans))
+    mistyped = _mistyped(one["solid"].gather(orphans), other["solid"].gather(orphans))
+    level[orphans] = np.minimum(level[orphans], mistyped)
     level[in_text.to_numpy()] = IN_TEXT
     contained = _contains(other["solid"], one["solid"]) | _contains(one["solid"], other["solid"])
     level[contained.to_numpy()] = CONTAINED

@@ -25,6 +25,8 @@ _LEARNED = ("reference", "words", "name", "counterparty")
 # The share of records that have a counterpart: where it starts, and what it is never beyond.
 _SHARE_START, _SHARE_MIN, _SHARE_MAX = 0.5, 0.1, 0.95
 _SHARE_ROUNDS = 5
+# The share of counterparts whose amount differs within the tolerance.
+_NEAR_START, _NEAR_MIN = 0.25, 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,10 @@ def score_pairs(
     bits = _bits(pairs, weights, is_small=chance is None)
     if chance is not None:
         bits["rarity"], bits["twins"] = _rarity(chance, bits, pairs)
-    evidence = sum(bits.values(), np.zeros(len(pairs.rows)))
-    prior, among = _among_rivals(
-        evidence, pairs, records, items, found.dropped, is_small=chance is None
-    )
-    total = prior + evidence
+    field = _Field(pairs, _times(records), _times(items), found.dropped, records, items)
+    prior = PRIOR_BITS if chance is None else field.fit(bits)
+    total = prior + _sum(bits)
+    among = field.among(total)
     return Scored(
         records=pairs.rows,
         items=pairs.columns,
@@ -138,35 +139,50 @@ def _rarity(
     return rarity, np.minimum(left - looks, 0.0)
 
 
-def _among_rivals(
-    evidence: Floats,
-    pairs: Comparison,
-    records: pl.DataFrame,
-    items: pl.DataFrame,
-    dropped: Ints,
-    *,
-    is_small: bool,
-) -> tuple[float, Rivalry]:
-    """Return the prior bits, and the pairs among their rivals.
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """The pairs among their rivals: classes stand for as many rows as `times` says."""
 
-    The share of records that have a counterpart is what the probabilities themselves add up to.
-    """
-    record_times, item_times = _times(records), _times(items)
-    share, prior = _SHARE_START, PRIOR_BITS
-    for _ in range(1 if is_small else _SHARE_ROUNDS):
-        if not is_small:
-            prior = float(np.log2(share / (1.0 - share)))
-        odds = np.exp2(prior + evidence)
-        unseen = unseen_odds(dropped, records, items, pairs.rows, odds)
-        among = rivalry(
+    pairs: Comparison
+    record_times: Ints
+    item_times: Ints
+    dropped: Ints
+    records: pl.DataFrame
+    items: pl.DataFrame
+
+    def among(self, total_bits: Floats) -> Rivalry:
+        """Return the probabilities at these bits."""
+        odds = np.exp2(total_bits)
+        rows, columns = self.pairs.rows, self.pairs.columns
+        unseen = unseen_odds(self.dropped, self.records, self.items, rows, odds)
+        return rivalry(
             odds,
-            Side(pairs.rows, record_times, unseen.of_records),
-            Side(pairs.columns, item_times, unseen.of_items),
+            Side(rows, self.record_times, unseen.of_records),
+            Side(columns, self.item_times, unseen.of_items),
         )
-        each = np.minimum(record_times[pairs.rows], item_times[pairs.columns])
-        share = float((among.probability * each).sum() / record_times.sum())
-        share = min(max(share, _SHARE_MIN), _SHARE_MAX)
-    return prior, among
+
+    def fit(self, bits: dict[str, Floats]) -> float:
+        """Return the prior bits, and set those of the amount: what the probabilities add up to.
+
+        Two shares are found so: of records that have a counterpart, and of counterparts that
+        differ in amount. Each round takes them from the probabilities of the one before.
+        """
+        is_near = self.pairs.levels["amount"] > 0
+        each = np.minimum(self.record_times[self.pairs.rows], self.item_times[self.pairs.columns])
+        shipped_amount, share, near = bits["amount"], _SHARE_START, _NEAR_START
+        for _ in range(_SHARE_ROUNDS):
+            prior = float(np.log2(share / (1.0 - share)))
+            bits["amount"] = shipped_amount + np.log2(np.where(is_near, near, 1.0 - near))
+            expected = self.among(prior + _sum(bits)).probability * each
+            matched = float(expected.sum())
+            share = float(np.clip(matched / self.record_times.sum(), _SHARE_MIN, _SHARE_MAX))
+            near = float(np.clip((expected[is_near].sum() + 1.0) / (matched + 4.0), _NEAR_MIN, 0.5))
+        return prior
+
+
+def _sum(bits: dict[str, Floats]) -> Floats:
+    total: Floats = np.sum([bits[name] for name in sorted(bits)], axis=0)
+    return total
 
 
 def _tied(node: Ints, total_bits: Floats) -> npt.NDArray[np.bool_]:
