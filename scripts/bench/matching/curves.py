@@ -17,7 +17,7 @@ _COLOURS = {
     "amount rules": "#999999",
 }
 _COLUMNS = 3
-_PRECISION_FROM = 0.90
+_PRECISION_FROM = 0.97
 _FEATURES: Mapping[str, Sequence[evidence.Level]] = {
     "amount": evidence.AMOUNT,
     "day": evidence.LAG,
@@ -78,7 +78,7 @@ def _precision(results: Mapping[str, Mapping[str, Tally]]) -> Any:
         axis.set_xlim(0, 1)
         axis.set_ylim(_PRECISION_FROM, 1.002)
         axis.grid(visible=True, linewidth=0.3)
-        for matcher, tally in reversed(by_matcher.items()):
+        for matcher, tally in reversed(list(by_matcher.items())):
             curve = points(tally)
             colour = _COLOURS.get(matcher, "black")
             axis.plot(*zip(*curve, strict=True), color=colour, label=matcher, linewidth=1.3)
@@ -89,7 +89,7 @@ def _precision(results: Mapping[str, Mapping[str, Tally]]) -> Any:
     figure.supylabel("precision", fontsize=9)
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(
-        handles[::-1], labels[::-1], loc="outside lower center", ncols=len(labels), frameon=False
+        handles[::-1], labels[::-1], loc="outside upper center", ncols=len(labels), frameon=False
     )
     return figure
 

@@ -5,11 +5,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from scripts.bench.matching.generator import Case
+from scripts.bench.matching.identifiable import Readers
 from scripts.bench.matching.prediction import Match, Prediction
 from scripts.bench.matching.truths import Signature, Truth, reachable_pairs
 
 _Z = 1.959964  # two-sided 95 %
 BINS = 10
+SHAPE_COUNTS = ("groups", "whole", "automatic", "identifiable", "identifiable_whole")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Tally:
     reviewed: int = 0
     hits_1: int = 0
     hits_3: int = 0
-    shapes: dict[str, list[int]] = field(default_factory=dict)  # kind: [groups, whole, automatic]
+    shapes: dict[str, list[int]] = field(default_factory=dict)  # kind: counts, see SHAPE_COUNTS
     bins: list[list[float]] = field(default_factory=lambda: [[0, 0.0, 0] for _ in range(BINS)])
     curve: list[tuple[float, int, bool]] = field(default_factory=list)  # score, records, right
     seconds: float = 0.0
@@ -59,7 +61,7 @@ class Tally:
             mine, theirs = getattr(self, name), getattr(other, name)
             if name == "shapes":
                 for kind, counts in theirs.items():
-                    own = mine.setdefault(kind, [0, 0, 0])
+                    own = mine.setdefault(kind, [0] * len(counts))
                     mine[kind] = [a + b for a, b in zip(own, counts, strict=True)]
             elif name == "bins":
                 self.bins = [
@@ -82,7 +84,7 @@ def measure(case: Case, prediction: Prediction) -> Tally:
     tally.reachable = reachable_pairs(case)
     _count_pairs(tally, truth, prediction)
     _count_automatic(tally, truth, judged)
-    _count_shapes(tally, truth, prediction)
+    _count_shapes(tally, truth, prediction, Readers(case))
     _count_hits(tally, truth, prediction)
     _fill_bins(tally, truth, prediction)
     tally.curve = [(j.match.score, len(j.match.record_ids), j.is_right) for j in judged]
@@ -193,7 +195,7 @@ def _count_automatic(tally: Tally, truth: Truth, judged: list[Judged]) -> None:
         tally.auto_groups_wrong += not one.is_single and not one.is_right
 
 
-def _count_shapes(tally: Tally, truth: Truth, prediction: Prediction) -> None:
+def _count_shapes(tally: Tally, truth: Truth, prediction: Prediction, readers: Readers) -> None:
     claimed: Counter[Signature] = Counter()
     automatic: Counter[Signature] = Counter()
     for match in prediction.matches:
@@ -203,11 +205,14 @@ def _count_shapes(tally: Tally, truth: Truth, prediction: Prediction) -> None:
     for group in truth.groups:
         if group.kind == "none":
             continue
-        counts = tally.shapes.setdefault(group.kind, [0, 0, 0])
+        counts = tally.shapes.setdefault(group.kind, [0] * len(SHAPE_COUNTS))
         signature = truth.signature(group.record_ids, group.item_ids)
         counts[0] += 1
         counts[1] += claimed[signature] > 0
         counts[2] += automatic[signature] > 0
+        if group.kind != "1-1" and readers.can_tell(group.record_ids, group.item_ids):
+            counts[3] += 1
+            counts[4] += claimed[signature] > 0
         claimed[signature] -= 1
         automatic[signature] -= 1
 

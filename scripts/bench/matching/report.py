@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from scripts.bench.matching.metrics import Tally, figures
+from scripts.bench.matching.metrics import SHAPE_COUNTS, Tally, figures
 
 Results = Mapping[str, Mapping[str, Tally]]  # scenario: matcher: counts over all seeds
 
@@ -29,7 +29,9 @@ _COLUMNS = {
 def show(results: Results, console: Console) -> None:
     """Print one line per scenario and matcher, then the shapes."""
     table = Table("scenario", "matcher", *_COLUMNS, "wrong auto", "s", title="Matching quality")
-    shapes = Table("scenario", "matcher", "shape", "groups", "whole", "automatic")
+    shapes = Table(
+        "scenario", "matcher", "shape", "groups", "whole", "automatic", "identifiable", "whole"
+    )
     for scenario, by_matcher in results.items():
         for matcher, tally in by_matcher.items():
             shown = figures(tally)
@@ -40,7 +42,7 @@ def show(results: Results, console: Console) -> None:
                 f"{tally.auto - tally.auto_right}/{tally.auto}",
                 f"{tally.seconds:.1f}",
             )
-            for kind, (groups, whole, automatic) in sorted(tally.shapes.items()):
+            for kind, (groups, whole, automatic, can_tell, told) in sorted(tally.shapes.items()):
                 if set(tally.shapes) != {"1-1"}:
                     shapes.add_row(
                         scenario,
@@ -49,6 +51,8 @@ def show(results: Results, console: Console) -> None:
                         str(groups),
                         percent(whole / groups),
                         percent(automatic / groups),
+                        str(can_tell) if can_tell else "–",
+                        percent(told / can_tell if can_tell else None),
                     )
         table.add_section()
     console.print(table)
@@ -69,7 +73,10 @@ def document(results: Results, **about: Any) -> dict[str, Any]:
                     "auto_wrong": tally.auto - tally.auto_right,
                     "interchanged": tally.interchanged,
                     "reviewed": tally.reviewed,
-                    "shapes": tally.shapes,
+                    "shapes": {
+                        kind: dict(zip(SHAPE_COUNTS, counts, strict=True))
+                        for kind, counts in tally.shapes.items()
+                    },
                     "bins": tally.bins,
                     "seconds": round(tally.seconds, 3),
                 }

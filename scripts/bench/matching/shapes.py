@@ -222,11 +222,11 @@ class Teller:
         self.story.add([copy_of(record, self._id())], [], "duplicate")
 
     def _double_booked(self, payment: Payment) -> None:
-        """We book twice, minutes or a day apart."""
+        """We book twice, minutes or hours apart; which one is one too many nobody can tell."""
         record, cause = self._settled(payment)
         item = self.books.item(payment)
         self.story.add([record], [item], cause)
-        wait = timedelta(minutes=self.random.choice((3, 3, 40, 1440)))
+        wait = timedelta(seconds=self.random.choice((2, 20, 180, 2400)))
         at: datetime = item["effective_at"] + wait
         self.story.add(
             [], [copy_of(item, self._id(), effective_at=at, effective_on=at.date())], "duplicate"

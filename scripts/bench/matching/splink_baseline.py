@@ -9,6 +9,7 @@ Pairs are then chosen greedily, one to one.
 Needs the group `bench`: `uv run --group bench python -m scripts.bench.matching`.
 """
 
+import logging
 import time
 from importlib.util import find_spec
 from typing import Any
@@ -34,30 +35,12 @@ def is_installed() -> bool:
 
 def splink(case: Case) -> Prediction:
     """Link the items (left) with the records (right)."""
-    from splink import DuckDBAPI, Linker, SettingsCreator, block_on, logging
-
-    logging.disable()
+    logging.disable(logging.WARNING)  # it reports every chunk and iteration
     started = time.perf_counter()
-    api = DuckDBAPI()
-    frames = [
-        api.register(_ledger(case).to_arrow(), dataset_display_name="a_ledger"),
-        api.register(_bank(case).to_arrow(), dataset_display_name="b_bank"),
-    ]
-    settings = SettingsCreator(
-        link_type="link_only",
-        unique_id_column_name="unique_id",
-        probability_two_random_records_match=1 / max(case.items.height, 2),
-        blocking_rules_to_generate_predictions=[_gates(case)],
-        comparisons=_comparisons(),
-        retain_intermediate_calculation_columns=False,
-    )
-    linker = Linker(frames, settings)
-    linker.training.estimate_u_using_random_sampling(max_pairs=_RANDOM_PAIRS_MAX, seed=1)
-    for rule in (block_on("amount"), block_on("counterparty", "transaction_date")):
-        linker.training.estimate_parameters_using_expectation_maximisation(rule)
-    found = linker.inference.predict(threshold_match_probability=_PREDICTED_FROM)
-    pairs = found.as_duckdbpyrelation().select("match_probability, unique_id_r, unique_id_l")
-    scored = [(float(score), record, item) for score, record, item in pairs.fetchall()]
+    try:
+        scored = _scored(case)
+    finally:
+        logging.disable(logging.NOTSET)
     matches = greedy(
         scored, auto=case.policy.auto_threshold, suggested=case.policy.suggest_threshold
     )
@@ -68,6 +51,33 @@ def splink(case: Case) -> Prediction:
         time.perf_counter() - started,
         scores_are_probabilities=True,
     )
+
+
+def _scored(case: Case) -> list[tuple[float, str, str]]:
+    """Return score, record and item of every pair worth looking at."""
+    from splink import DuckDBAPI, Linker, SettingsCreator, block_on
+    from splink.blocking_rule_library import CustomRule
+
+    api = DuckDBAPI()
+    frames = [
+        api.register(_ledger(case).to_arrow(), dataset_display_name="a_ledger"),
+        api.register(_bank(case).to_arrow(), dataset_display_name="b_bank"),
+    ]
+    settings = SettingsCreator(
+        link_type="link_only",
+        unique_id_column_name="unique_id",
+        probability_two_random_records_match=1 / max(case.items.height, 2),
+        blocking_rules_to_generate_predictions=[CustomRule(_gates(case))],
+        comparisons=_comparisons(),
+        retain_intermediate_calculation_columns=False,
+    )
+    linker = Linker(frames, settings)
+    linker.training.estimate_u_using_random_sampling(max_pairs=_RANDOM_PAIRS_MAX, seed=1)
+    for rule in (block_on("amount"), block_on("counterparty", "transaction_date")):
+        linker.training.estimate_parameters_using_expectation_maximisation(rule)
+    found = linker.inference.predict(threshold_match_probability=_PREDICTED_FROM)
+    pairs = found.as_duckdbpyrelation().select("match_probability, unique_id_r, unique_id_l")
+    return [(float(score), record, item) for score, record, item in pairs.fetchall()]
 
 
 def _ledger(case: Case) -> pl.DataFrame:

@@ -86,7 +86,7 @@ def _shapes(results: Mapping[str, Mapping[str, Tally]]) -> str:
         if set(tally.shapes) <= {"1-1"}:
             continue
         wrong = f"{tally.auto_groups_wrong} of {tally.auto_groups}"
-        for kind, (groups, whole, automatic) in sorted(tally.shapes.items()):
+        for kind, (groups, whole, automatic, can_tell, told) in sorted(tally.shapes.items()):
             rows.append(
                 (
                     f"`{scenario}`",
@@ -94,11 +94,14 @@ def _shapes(results: Mapping[str, Mapping[str, Tally]]) -> str:
                     str(groups),
                     percent(whole / groups),
                     percent(automatic / groups),
+                    str(can_tell) if can_tell else "",
+                    percent(told / can_tell) if can_tell else "",
                     wrong if kind != "1-1" else "",
                 )
             )
     head = (
         "scenario", "shape", "groups", "whole group right", "and automatic",
+        "identifiable", "whole of these",
         "wrong automatic groups",
     )  # fmt: skip
     return _table(head, rows) if rows else ""

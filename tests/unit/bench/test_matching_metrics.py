@@ -8,6 +8,7 @@ import pytest
 from recon_service.domain.config import Policy
 from recon_service.domain.records import ITEM_SCHEMA, RECORD_SCHEMA
 from scripts.bench.matching.generator import Case
+from scripts.bench.matching.identifiable import Readers
 from scripts.bench.matching.metrics import Tally, at_rate, figures, measure, wilson_low
 from scripts.bench.matching.prediction import Match, Prediction, Ranked
 from scripts.bench.matching.story import TRUTH_SCHEMA
@@ -110,10 +111,13 @@ def test_a_group_is_right_only_as_a_whole() -> None:
     netted = Match(("r3", "r2"), (), "auto", 1.0)
     tally = measure(case, Prediction("x", [part, netted]))
     assert (tally.auto_groups, tally.auto_groups_wrong) == (2, 1)
-    assert tally.shapes == {"1-N": [1, 0, 0], "netted": [1, 1, 1]}
+    assert {kind: counts[:3] for kind, counts in tally.shapes.items()} == {
+        "1-N": [1, 0, 0],
+        "netted": [1, 1, 1],
+    }
     assert (tally.right_pairs, tally.claimed_pairs, tally.true_pairs) == (2, 2, 3)
     whole = Match(("r1",), ("i4", "i2", "i1"), "suggested", 0.9)  # i3 and i4 are equal
-    assert measure(case, Prediction("x", [whole])).shapes["1-N"] == [1, 1, 0]
+    assert measure(case, Prediction("x", [whole])).shapes["1-N"][:3] == [1, 1, 0]
 
 
 def test_precision_at_a_rate_averages_over_equal_scores() -> None:
@@ -134,5 +138,45 @@ def test_seeds_add_up() -> None:
     total = Tally()
     total.add(first)
     total.add(first)
-    assert total.shapes["1-1"] == [6, 2, 2]
+    assert total.shapes["1-1"][:3] == [6, 2, 2]
     assert figures(total)["recall"] == figures(first)["recall"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (("payout B-77123", "sale B-77123", "refund b77123"), True),
+        (("payout B-77123", "sale B-77123", "refund"), False),
+        (("PAYOUT", "sale", "refund"), False),
+    ],
+)
+def test_a_group_is_identifiable_by_an_id_that_all_its_lines_share(
+    texts: tuple[str, str, str], *, expected: bool
+) -> None:
+    case = a_case({"r1": 600}, {"i1": 700, "i2": -100}, ["r1 | i1 i2 : 1-N"])
+    told = Case(
+        case.scenario,
+        case.seed,
+        case.records.with_columns(text=pl.lit(texts[0])),
+        case.items.with_columns(text=pl.Series(texts[1:])),
+        case.policy,
+        case.truth,
+    )
+    assert Readers(told).can_tell(("r1",), ("i1", "i2")) is expected
+
+
+def test_a_group_is_identifiable_as_all_that_a_party_has_on_its_days() -> None:
+    case = a_case(
+        {"r1": 600}, {"i1": 700, "i2": -100, "i3": 5}, ["r1 | i1 i2 : 1-N", "| i3 : none"]
+    )
+    parties = pl.Series(["Velmora Pay", "Velmora Pay", "Other"])
+    told = Case(
+        case.scenario,
+        case.seed,
+        case.records.with_columns(text=pl.lit("CREDIT VELMORA PAY LTD")),
+        case.items.with_columns(counterparty=parties),
+        case.policy,
+        case.truth,
+    )
+    assert Readers(told).can_tell(("r1",), ("i1", "i2"))
+    assert not Readers(told).can_tell(("r1",), ("i1",))
