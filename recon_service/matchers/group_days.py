@@ -88,6 +88,12 @@ class Pools:
         stop = np.searchsorted(self._keys, pool * self._days + high, side="left")
         return start, np.maximum(start, stop)
 
+    def rows(self, pools: Ints, first: int, last: int) -> set[int]:
+        """Return all rows of some pools from one day to another."""
+        days = np.full(len(pools), first), np.full(len(pools), last)
+        bounds = zip(*self.within(pools, *days), strict=True)
+        return {row for start, stop in bounds for row in self.row[start:stop].tolist()}
+
 
 def _ranges(pools: Pools, amounts: Ints, *, span_days: int) -> tuple[pl.DataFrame, bool]:
     """Return the sum over each range of adjacent busy days of a pool."""

@@ -1,7 +1,7 @@
 """Groups by a batch key: all rows that carry a payout's or invoice's key make up its amount."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -13,19 +13,27 @@ from recon_service.matchers.group_rows import Fee, Hit, Rows, Searched, View, wh
 FEE_SHARE_MAX = 20
 # How often the sum of unrelated rows lies so little above an amount.
 _FEE_BY_CHANCE = 0.02
+# A single row and the rows that one of its keys names.
+Batch = tuple[int, tuple[int, ...]]
 # Stands for the pool of rows that are named one by one.
 SEVERAL_KEYS = -1
 
 
 def whole_batches(
-    view: View, linked: Links, *, gathering_days: int, with_residual: bool
+    view: View,
+    linked: Links,
+    *,
+    gathering_days: int,
+    with_residual: bool = False,
+    incomplete: Collection[Batch] = (),
 ) -> Searched:
     """Find the single rows whose key is on at least two rows of the other side that sum to it.
 
     So are rows each of which has one of the single row's keys for itself: a remittance advice
     that lists invoices. A key must be on no other single row. The member nearest in time lies in
     the window, the others up to `gathering_days` farther back. Sums are exact, or less the known
-    fees; `with_residual` looks for those that differ by an unknown fee or within the tolerance.
+    fees; `with_residual` looks for those that differ by an unknown fee or within the tolerance;
+    then `incomplete` batches are doubtful: what differs may be a row that the key does not name.
     """
     pools = named_rows(view, linked, gathering_days=gathering_days)
     pools = pools.filter(pl.col("row").list.len() > 1)
@@ -33,6 +41,8 @@ def whole_batches(
     hits: list[Hit] = []
     for (single,), batches in pools.group_by("one", maintain_order=True):
         hits += _best(view, int(single), _distinct(batches, linked), linked.kind, explanations)
+    if with_residual:
+        hits = [replace(hit, doubtful=(hit.ones[0], hit.members) in incomplete) for hit in hits]
     return Searched(hits, tried=pools["one"].n_unique())
 
 

@@ -132,7 +132,8 @@ class Hit:
 
     `ones` and `members` are row numbers of the view's two sides, ascending. `expected` is how
     many such answers chance alone would give, `solutions` how many there are, `interchangeable`
-    how many choices of rows have the very amounts of this one.
+    how many choices of rows have the very amounts of this one; `doubtful` tells that rows beside
+    the members may belong to them.
     """
 
     is_payout: bool
@@ -145,6 +146,7 @@ class Hit:
     solutions: int = 1
     interchangeable: int = 1
     truncated: bool = False
+    doubtful: bool = False
     fee: Fee | None = None
 
 

@@ -141,6 +141,8 @@ def _doubt(verdict: Verdict) -> str:
         return f"{hit.solutions} solutions"
     if hit.interchangeable > 1:
         return f"{hit.interchangeable} choices of rows with these very amounts"
+    if hit.doubtful:
+        return "others like them on these days do not carry the key"
     if len(hit.ones) > 1:
         return "several on both sides"
     if verdict.rivals:

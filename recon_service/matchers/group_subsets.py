@@ -1,7 +1,7 @@
 """Groups by search: some of the rows of a small pool make up an amount, and only in one way."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from recon_service.matchers.group_days import Pools
-from recon_service.matchers.group_keys import SEVERAL_KEYS, named_rows
+from recon_service.matchers.group_keys import SEVERAL_KEYS, Batch, named_rows
 from recon_service.matchers.group_links import Links
 from recon_service.matchers.group_rows import Fee, Hit, Searched, View
 from recon_service.matchers.sides import dense_codes
@@ -63,32 +63,69 @@ def linked_subsets(view: View, linked: Links, budget: Budget) -> Searched:
     return _search(view, found, linked.kind, budget, crowded)
 
 
-def named_subsets(view: View, linked: Links, budget: Budget, *, gathering_days: int) -> Searched:
-    """Complete what keys name only in part: by rows of the named ones' counterparties.
+def named_subsets(
+    view: View, linked: dict[str, Links], budget: Budget, *, gathering_days: int
+) -> tuple[Searched, set[Batch]]:
+    """Complete what keys name only in part, by rows that no other key claims.
 
-    The others lie within the window, or on the days of the named.
+    They are of the named rows' counterparties, in the window or on the days of the named; or
+    share the counterparty or a telling word with the single row and the named, on their days.
+    Also returns the batches beside which there are such rows.
     """
-    batches = named_rows(view, linked, gathering_days=gathering_days)
-    code = view.many.frame.select(pl.struct("currency", "party").rank("dense").cast(pl.Int64))
-    party = code.to_series().to_numpy()
-    is_known = view.many.frame["party"].is_not_null().to_numpy() & view.many.free
-    rows = np.flatnonzero(is_known)
-    pools = Pools.sorted(view.ones.frame.head(0), party[rows], view.many.day[rows], rows)
-    found, crowded = [], 0
+    batches = named_rows(view, linked["key"], gathering_days=gathering_days)
+    claimed = dict(batches.explode("row").group_by("row").agg(pl.col("one").unique()).iter_rows())
+    sources = [_own_parties(view), *(_kindred(view, linked[kind]) for kind in ("party", "word"))]
+    found, crowded, incomplete = [], 0, set()
     for one, pool, named in batches.select("one", "pool", "row").iter_rows():
-        first, last = (int(day[0]) for day in view.reach(np.array([one])))
         days = view.many.day[named]
-        reach = np.array([min(first, days.min())]), np.array([max(last, days.max())])
-        others: set[int] = set()
-        for code_ in sorted(set(party[[row for row in named if is_known[row]]].tolist())):
-            start, stop = pools.within(np.array([code_]), *reach)
-            others.update(pools.row[start[0] : stop[0]].tolist())
-        others -= set(named)
+        low, high = int(days.min()), int(days.max())
+        first, last = (int(day[0]) for day in view.reach(np.array([one])))
+        others = sources[0](one, named, min(first, low), max(last, high))
+        for source in sources[1:]:
+            others |= source(one, named, low, high)
+        others = {row for row in others.difference(named) if set(claimed.get(row, [one])) == {one}}
+        if others:
+            incomplete.add((one, tuple(named)))
         if others and len(others) <= POOL_ROWS_MAX:
-            key = linked.keys[pool] if pool != SEVERAL_KEYS else f"{len(named)} keys"
+            key = linked["key"].keys[pool] if pool != SEVERAL_KEYS else f"{len(named)} keys"
             found.append(_Pool(one, np.array(sorted(others)), key, tuple(named)))
         crowded += len(others) > POOL_ROWS_MAX
-    return _search(view, found, "named", budget, crowded)
+    return _search(view, found, "named", budget, crowded), incomplete
+
+
+_Source = Callable[[int, list[int], int, int], set[int]]
+
+
+def _own_parties(view: View) -> _Source:
+    """Return how to find the rows of the named rows' counterparties from one day to another."""
+    frame = view.many.frame
+    code = frame.select(pl.struct("currency", "party").rank("dense").cast(pl.Int64))
+    party = code.to_series().to_numpy()
+    is_known = frame["party"].is_not_null().to_numpy()
+    rows = np.flatnonzero(is_known & view.many.free)
+    pools = Pools.sorted(view.ones.frame.head(0), party[rows], view.many.day[rows], rows)
+
+    def source(one: int, named: list[int], first: int, last: int) -> set[int]:
+        codes = np.unique(party[[row for row in named if is_known[row]]])
+        return pools.rows(codes, first, last)
+
+    return source
+
+
+def _kindred(view: View, linked: Links) -> _Source:
+    """Return how to find the rows that share a key of this kind with the single row."""
+    pools = Pools.of(view, linked)
+    of_one = dict(pools.ones.group_by("one").agg("pool").iter_rows())
+    of_row: dict[int, list[int]] = {}
+    for pool, row in zip(pools.pool.tolist(), pools.row.tolist(), strict=True):
+        of_row.setdefault(row, []).append(pool)
+
+    def source(one: int, named: list[int], first: int, last: int) -> set[int]:
+        of_named = {pool for row in named for pool in of_row.get(row, [])}
+        shared = of_named.intersection(of_one.get(one, []))
+        return pools.rows(np.array(sorted(shared), np.int64), first, last)
+
+    return source
 
 
 def window_subsets(view: View, budget: Budget) -> Searched:

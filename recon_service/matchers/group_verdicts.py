@@ -116,6 +116,7 @@ def _posterior(prior: float, expected: float) -> float:
 
 
 def _is_auto(hit: Hit, score: float, policy: Policy) -> bool:
-    is_certain = hit.solutions == 1 and hit.interchangeable == 1 and not hit.truncated
+    is_certain = hit.solutions == 1 and hit.interchangeable == 1
+    is_certain = is_certain and not hit.truncated and not hit.doubtful
     is_simple = len(hit.ones) == 1
     return is_certain and is_simple and score >= max(policy.auto_threshold, AUTO_SCORE_MIN)

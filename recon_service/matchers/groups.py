@@ -8,8 +8,9 @@ Each step takes its rows away from the next. In each a group needs the only answ
 how sure it is, is said in `group_verdicts`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -17,9 +18,9 @@ import polars as pl
 from recon_service.domain.config import Policy
 from recon_service.domain.records import OUTCOME_SCHEMA
 from recon_service.matchers.group_days import day_ranges
-from recon_service.matchers.group_keys import several_to_several, whole_batches
+from recon_service.matchers.group_keys import Batch, several_to_several, whole_batches
 from recon_service.matchers.group_links import Links, links
-from recon_service.matchers.group_rows import FeeSchedule, Rows, Searched, View
+from recon_service.matchers.group_rows import FeeSchedule, Hit, Rows, Searched, View
 from recon_service.matchers.group_story import MEMBER_SCHEMA, NOTE_SCHEMA, Story
 from recon_service.matchers.group_subsets import (
     Budget,
@@ -89,24 +90,16 @@ def match_groups(
     linked = links(ours.frame, theirs.frame)
     budget = Budget(work_max)
 
-    def batches(kind: str, *, with_residual: bool) -> list[Searched]:
-        return [
-            whole_batches(
-                view, linked[kind], gathering_days=gathering_days, with_residual=with_residual
-            )
-            for view in views
-        ]
-
+    by_key = partial(_by_key, views, linked, gathering_days=gathering_days)
     for kind in ("key", "token"):
-        pass_.step(batches(kind, with_residual=False))
-    pass_.step(
-        [
-            named_subsets(view, linked["key"], budget, gathering_days=gathering_days)
-            for view in views
-        ]
-    )
+        pass_.step(by_key(kind))
+    completed = [
+        named_subsets(view, linked, budget, gathering_days=gathering_days) for view in views
+    ]
+    pass_.step([searched for searched, _ in completed])
+    incomplete = [batches for _, batches in completed]
     for kind in ("key", "token"):
-        pass_.step(batches(kind, with_residual=True))
+        pass_.step(by_key(kind, with_residual=True, incomplete=incomplete))
         pass_.step([several_to_several(views[0], linked[kind], gathering_days=gathering_days)])
     searches: list[tuple[Callable[[View, Links], Searched], tuple[str, ...]]] = [
         (day_ranges, ("party", "word")),
@@ -119,6 +112,27 @@ def match_groups(
     return pass_.result(cut=sum(pools.crowded for pools in linked.values()))
 
 
+def _by_key(
+    views: Sequence[View],
+    linked: dict[str, Links],
+    kind: str,
+    *,
+    gathering_days: int,
+    with_residual: bool = False,
+    incomplete: Sequence[Collection[Batch]] = ((), ()),
+) -> list[Searched]:
+    return [
+        whole_batches(
+            view,
+            linked[kind],
+            gathering_days=gathering_days,
+            with_residual=with_residual,
+            incomplete=doubtful,
+        )
+        for view, doubtful in zip(views, incomplete, strict=True)
+    ]
+
+
 class _Pass:
     """Takes the groups of each step, the surest first, and keeps what was not taken as notes."""
 
@@ -128,6 +142,9 @@ class _Pass:
         self._held = (HELD_SCHEMA.to_frame() if held is None else held).sort("record_id", "item_id")
         self._odds: dict[Claim, float] = {}
         self._story = Story(ours, theirs)
+        # A single row with several answers is not automatic later on, in a pool that has but one.
+        self._doubted: set[Claim] = set()
+        self._open: list[Verdict] = []
         self._searched = self._truncated = self._ambiguous = 0
         for side, name in (("record", "record_id"), ("item", "item_id")):
             place = {id_: row for row, id_ in enumerate(self._rows[side].ids)}
@@ -140,23 +157,37 @@ class _Pass:
         self._searched += sum(searched.tried for searched in found)
         self._truncated += sum(searched.cut for searched in found)
         for verdict in verdicts(found, self._policy, self._odds):
-            self._ambiguous += verdict.hit.solutions > 1 or verdict.rivals > 0
-            rows = claims(verdict.hit)
-            if self._may_take(verdict, rows):
-                self._story.group(verdict)
-                for side, row in rows:
-                    self._rows[side].free[row] = False
+            hit = verdict.hit
+            singles = claims(hit)[: len(hit.ones)]
+            if verdict.is_auto and self._doubted.isdisjoint(singles) and self._is_free(hit):
+                self._take(verdict)
+                continue
+            self._open.append(replace(verdict, is_auto=False))
+            if hit.solutions > 1 or verdict.rivals:
+                self._ambiguous += 1
+                self._doubted.update(singles)
+
+    def _suggest(self) -> None:
+        """Take what is left of the groups that are not automatic, the surest first."""
+        for verdict in sorted(self._open, key=lambda verdict: -verdict.score):
+            is_held = any(claim in self._odds for claim in claims(verdict.hit))
+            is_enough = verdict.score >= self._policy.suggest_threshold
+            if is_enough and not is_held and self._is_free(verdict.hit):
+                self._take(verdict)
             else:
                 self._story.note(verdict)
 
-    def _may_take(self, verdict: Verdict, rows: list[Claim]) -> bool:
-        is_free = all(self._rows[side].free[row] for side, row in rows)
-        takes_held = any(claim in self._odds for claim in rows)
-        is_enough = verdict.score >= self._policy.suggest_threshold
-        return is_free and (verdict.is_auto or (is_enough and not takes_held))
+    def _is_free(self, hit: Hit) -> bool:
+        return all(self._rows[side].free[row] for side, row in claims(hit))
+
+    def _take(self, verdict: Verdict) -> None:
+        self._story.group(verdict)
+        for side, row in claims(verdict.hit):
+            self._rows[side].free[row] = False
 
     def result(self, cut: int = 0) -> Groups:
         """Return all groups in content order."""
+        self._suggest()
         rows, members, notes = self._story.frames()
         taken = {
             side: [self._rows[side].ids[row] for row in np.flatnonzero(~self._rows[side].free)]
