@@ -38,6 +38,9 @@ class Readers:
 
     def can_tell(self, record_ids: Sequence[str], item_ids: Sequence[str]) -> bool:
         """Tell whether the group is identifiable; groups of many with many are not."""
+        if not record_ids or not item_ids:  # netted on one side
+            first, *others = [*record_ids, *item_ids]
+            return self._by_ids(first, others)
         if len(record_ids) == 1 and item_ids:
             return self._by_ids(record_ids[0], item_ids) or self._whole_days(
                 record_ids[0], item_ids
