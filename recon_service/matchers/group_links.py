@@ -26,7 +26,7 @@ _NAME_PAIRS_MAX = 4_000_000
 
 # A short word and a number, which other writers join: "PO 2231".
 _PREFIXED = r"\b\p{L}{1,10} [\p{L}\p{N}]*[0-9]{3}[\p{L}\p{N}]*"
-_DATE_LIKE = (
+DATE_LIKE = (
     r"^((19|20)\d{2}(0[1-9]|1[0-2])([0-2]\d|3[01])|([0-2]\d|3[01])(0[1-9]|1[0-2])(19|20)\d{2}"
     r"|\d{2}(0[1-9]|1[0-2])([0-2]\d|3[01])|([0-2]\d|3[01])(0[1-9]|1[0-2])\d{2}"
     r"|\p{L}+(19|20)\d{2})$"
@@ -50,10 +50,10 @@ class Links:
 
 def links(records: pl.DataFrame, items: pl.DataFrame) -> dict[str, Links]:
     """Return the links of each kind; both frames are canonical, their row numbers are `row`."""
-    tokens = _tokens(records), _tokens(items)
-    is_date = pl.col("key").str.contains(_DATE_LIKE)
-    keys = [side.filter(~is_date) for side in tokens]
-    dates = [side.filter(is_date) for side in tokens]
+    found = tokens(records), tokens(items)
+    is_date = pl.col("key").str.contains(DATE_LIKE)
+    keys = [side.filter(~is_date) for side in found]
+    dates = [side.filter(is_date) for side in found]
     return {
         "key": _linked("key", *keys, rows_max=KEY_ROWS_MAX),
         "token": _linked("token", *dates, rows_max=KEY_ROWS_MAX),
@@ -79,7 +79,7 @@ def _linked(kind: str, records: pl.DataFrame, items: pl.DataFrame, *, rows_max: 
     return Links(kind, ours, theirs, keys=kept["key"].to_list(), crowded=pools.height - kept.height)
 
 
-def _tokens(rows: pl.DataFrame) -> pl.DataFrame:
+def tokens(rows: pl.DataFrame) -> pl.DataFrame:
     """Return what looks like an id in reference and text: as written, by word, and with prefix.
 
     "PO-2231", "PO2231" and "PO 2231" all give po2231, the first and last 2231 as well.
