@@ -57,6 +57,7 @@ def _scored(case: Case) -> list[tuple[float, str, str]]:
     """Return score, record and item of every pair worth looking at."""
     from splink import DuckDBAPI, Linker, SettingsCreator, block_on
     from splink.blocking_rule_library import CustomRule
+    from splink.internals.exceptions import EMTrainingException
 
     api = DuckDBAPI()
     frames = [
@@ -73,8 +74,14 @@ def _scored(case: Case) -> list[tuple[float, str, str]]:
     )
     linker = Linker(frames, settings)
     linker.training.estimate_u_using_random_sampling(max_pairs=_RANDOM_PAIRS_MAX, seed=1)
-    for rule in (block_on("amount"), block_on("counterparty", "transaction_date")):
-        linker.training.estimate_parameters_using_expectation_maximisation(rule)
+    training = linker.training
+    training.estimate_parameters_using_expectation_maximisation(block_on("amount"))
+    for columns in (("counterparty", "transaction_date"), ("transaction_date",)):
+        try:  # where the books name nobody, no two names are equal
+            training.estimate_parameters_using_expectation_maximisation(block_on(*columns))
+            break
+        except EMTrainingException:
+            continue
     found = linker.inference.predict(threshold_match_probability=_PREDICTED_FROM)
     pairs = found.as_duckdbpyrelation().select("match_probability, unique_id_r, unique_id_l")
     return [(float(score), record, item) for score, record, item in pairs.fetchall()]
