@@ -9,7 +9,7 @@ from uuid import UUID
 
 from scripts.bench.matching.events import Payment, References, bank_day
 from scripts.bench.matching.parties import choose, scale_of
-from scripts.bench.matching.scenarios import SETTLEMENT_LAG, Scenario
+from scripts.bench.matching.scenarios import Scenario
 from scripts.bench.matching.words import CITIES, CLEARING_HOUSES
 
 
@@ -128,7 +128,8 @@ class Bank:
 
     def settle(self, booked: date) -> date:
         """Return the day on which the bank posts what we booked on `booked`."""
-        lag = self._random.choices(list(SETTLEMENT_LAG), list(SETTLEMENT_LAG.values()))[0]
+        lags = self._scenario.lag
+        lag = self._random.choices(list(lags), list(lags.values()))[0]
         return bank_day(booked + timedelta(days=lag))
 
     def record(
@@ -162,7 +163,7 @@ class Bank:
             "amount_minor": amount_minor,
             "scale": scale_of(currency),
             "currency": currency,
-            "text": " ".join(text.split()),
+            "text": " ".join(text.split()) or None,
             "counterparty": counterparty,
         }
 
@@ -228,6 +229,8 @@ class Bank:
         random, dialect = self._random, self._dialect
         name = self._name(payment)
         words = [memo] if memo else self._payers_words(payment, reference)
+        if not self._scenario.names_anybody:
+            return self._lettered(" ".join(words)), None
         template = random.choice(dialect.arrives if amount_minor > 0 else dialect.leaves)
         if reference and "{memo}" not in template:
             template += " {memo}"

@@ -57,11 +57,12 @@ def generate(scenario: str | Scenario, *, rows: int, seed: int) -> Case:
         teller.tell(payment)
     chance["order"].shuffle(story.records)
     chance["order"].shuffle(story.items)
+    amount = pl.col("amount_minor") if plan.is_signed else pl.col("amount_minor").abs()
     return Case(
         scenario=plan.name,
         seed=seed,
-        records=pl.DataFrame(story.records, schema=RECORD_SCHEMA),
-        items=pl.DataFrame(story.items, schema=ITEM_SCHEMA),
+        records=pl.DataFrame(story.records, schema=RECORD_SCHEMA).with_columns(amount),
+        items=pl.DataFrame(story.items, schema=ITEM_SCHEMA).with_columns(amount),
         policy=plan.policy,
         truth=story.truth(),
     )

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from recon_service.domain.config import AmountTolerance, Policy, Window
 
+# What goes through several hands, such as cheques and card settlements abroad (assumed).
+SLOW_LAG = {0: 0.2, 1: 0.2, 2: 0.15, 3: 0.1, 5: 0.1, 7: 0.1, 10: 0.07, 15: 0.05, 25: 0.03}
 # Calendar days from booking to statement, before the bank's weekend moves it to Monday.
 SETTLEMENT_LAG = {0: 0.60, 1: 0.21, 2: 0.02, 3: 0.088, 4: 0.01, 5: 0.06, 6: 0.01, -1: 0.002}
 
@@ -90,6 +92,9 @@ class Scenario:
     recurring: float = 0.10
     list_prices: float = 0.20
     currencies: Mapping[str, float] = field(default_factory=lambda: {"EUR": 1.0})
+    lag: Mapping[int, float] = field(default_factory=lambda: SETTLEMENT_LAG)
+    is_signed: bool = True  # False: whole transactions are compared, which have no direction
+    names_anybody: bool = True  # False: the statement holds the payer's words and no more
 
 
 _CENT = AmountTolerance(absolute="0.05")
@@ -221,6 +226,31 @@ SCENARIOS: Mapping[str, Scenario] = {
             missing_in_ledger=0.05,
             missing_in_bank=0.05,
             currencies={"EUR": 0.6, "USD": 0.2, "GBP": 0.15, "JPY": 0.05},
+        ),
+        replace(
+            _BASE,
+            name="wide_window",
+            story="slow money, most of it from abroad, few references, a month's window, 10 %",
+            policy=Policy(
+                amount_tolerance=AmountTolerance(absolute="1.00", percent="10"),
+                window=Window(before_days=2, after_days=31),
+            ),
+            days=120,
+            ids=Ids(0.0, 0.4, 0.0, 0.6),
+            amounts=AmountNoise(cross_border=0.7),
+            missing_in_ledger=0.05,
+            missing_in_bank=0.05,
+            lag=SLOW_LAG,
+        ),
+        replace(
+            _BASE,
+            name="bare",
+            story="no names and no direction: amount, day and the payer's few words",
+            ids=Ids(0.1, 0.5, 0.0, 0.4),
+            missing_in_ledger=0.05,
+            missing_in_bank=0.05,
+            is_signed=False,
+            names_anybody=False,
         ),
     )
 }
