@@ -7,12 +7,15 @@ import numpy.typing as npt
 import polars as pl
 
 from recon_service.domain.config import Policy
+from recon_service.matchers.alike import merge_alike
 from recon_service.matchers.assignment import Assignment, assign
+from recon_service.matchers.comparison import Comparer
 from recon_service.matchers.crowds import with_rare_words
 from recon_service.matchers.gates import absolute_minor, candidates
 from recon_service.matchers.references import reference_columns
-from recon_service.matchers.scoring import Scored, score_pairs
+from recon_service.matchers.scoring import Scored, learnt, score_pairs
 from recon_service.matchers.sides import Sides, dense_codes
+from recon_service.matchers.training import Weights
 from recon_service.matchers.words import surprise
 
 Ints = npt.NDArray[np.int64]
@@ -40,9 +43,13 @@ class FuzzyOutcome:
 
 @dataclass(frozen=True, slots=True)
 class FuzzyMatcher:
-    """Pairs what is left by evidence: same currency and sign, within tolerance and window."""
+    """Pairs what is left by evidence: same currency and sign, within tolerance and window.
+
+    Without `weights` the run's own are learnt where it is large enough, else the shipped ones hold.
+    """
 
     policy: Policy
+    weights: Weights | None = None
 
     def match(self, open_sides: Sides, whole: Sides) -> FuzzyOutcome:
         """Score and assign the rows of `open_sides`, which are a part of the `whole` partition.
@@ -62,10 +69,17 @@ class FuzzyMatcher:
         records, items = _grouped(_classes(records), _classes(items))
         found = candidates(records, items, self.policy, per_record_max=CANDIDATES_MAX)
         found = with_rare_words(found, records, items, self.policy, per_record_max=CANDIDATES_MAX)
-        scored = score_pairs(records, items, found, self.policy, surprise=rarity)
-        return FuzzyOutcome(
-            records, items, scored, self._assign(records, items, scored), found.dropped
+        order = np.lexsort((found.items, found.records))
+        comparer = Comparer.of(records, items, rarity)
+        pairs = comparer.compare(found.records[order], found.items[order])
+        weights = self.weights or learnt(comparer, pairs, self.policy)
+        merged = merge_alike(records, items, pairs, found.dropped)
+        records, items = merged.records, merged.items
+        scored = score_pairs(
+            records, items, merged.pairs, self.policy, weights, dropped=merged.dropped
         )
+        chosen = self._assign(records, items, scored)
+        return FuzzyOutcome(records, items, scored, chosen, merged.dropped)
 
     def _assign(self, records: pl.DataFrame, items: pl.DataFrame, scored: Scored) -> Assignment:
         eligible = np.flatnonzero(scored.probability >= self.policy.suggest_threshold)
@@ -93,7 +107,10 @@ def _classes(rows: pl.DataFrame) -> pl.DataFrame:
         rows.sort("at", "id")
         .group_by(_CLASS, maintain_order=True)
         .agg(
-            pl.col("id").alias("ids"), *(pl.col(name).first() for name in sorted(kept)), n=pl.len()
+            pl.col("id").alias("ids"),
+            pl.col("at").alias("ats"),
+            *(pl.col(name).first() for name in sorted(kept)),
+            n=pl.len(),
         )
         .sort(_CLASS)
     )

@@ -11,7 +11,6 @@ from recon_service.domain.evidence import PRIOR_BITS, Said, words_bits
 from recon_service.matchers.coincidence import Coincidence, coincidence
 from recon_service.matchers.comparison import Comparer, Comparison
 from recon_service.matchers.crowds import unseen_odds
-from recon_service.matchers.gates import Candidates
 from recon_service.matchers.rivalry import Rivalry, Side, rivalry
 from recon_service.matchers.strangers import strangers
 from recon_service.matchers.training import LevelCounts, Weights, shipped, train
@@ -53,32 +52,40 @@ class Scored:
     weights: Weights
 
 
+def learnt(comparer: Comparer, pairs: Comparison, policy: Policy) -> Weights:
+    """Return the weights of this very run, the shipped ones where it is small."""
+    records, items = comparer.records, comparer.items
+    seen = LevelCounts.of(pairs.levels)
+    rows_max = min(int(records["n"].sum()), int(items["n"].sum()))
+    others = comparer.compare(*strangers(records, items, policy))
+    if len(others.rows) == 0:
+        return shipped()
+    strange = LevelCounts.of(others.levels)
+    return train(seen, matches_max=rows_max, others=strange, learned=_LEARNED)
+
+
 def score_pairs(
     records: pl.DataFrame,
     items: pl.DataFrame,
-    found: Candidates,
+    pairs: Comparison,
     policy: Policy,
+    weights: Weights,
     *,
-    surprise: pl.DataFrame,
-    weights: Weights | None = None,
+    dropped: Ints,
 ) -> Scored:
-    """Score every candidate pair of the two frames of classes; `n` is a class's number of rows.
+    """Score every pair of two frames of classes; `n` is a class's number of rows.
 
-    Without `weights` the run's own are learnt where it is large enough, else the shipped ones hold.
+    `dropped` says per record how many candidates were not looked at.
     """
-    order = np.lexsort((found.items, found.records))
-    comparer = Comparer.of(records, items, surprise)
-    pairs = comparer.compare(found.records[order], found.items[order])
-    if weights is None:
-        weights = _learnt(comparer, pairs, policy)
     chance = coincidence(records, items, pairs.rows, pairs.columns, policy)
     bits = _bits(pairs, weights, is_small=chance is None)
     if chance is not None:
         bits["rarity"], bits["twins"] = _rarity(chance, bits, pairs)
-    field = _Field(pairs, _times(records), _times(items), found.dropped, records, items)
+    field = _Field(pairs, _times(records), _times(items), dropped, records, items)
     prior = PRIOR_BITS if chance is None else field.fit(bits)
     total = prior + _sum(bits)
     among = field.among(total)
+    share = field.share_of_record()
     return Scored(
         records=pairs.rows,
         items=pairs.columns,
@@ -90,21 +97,10 @@ def score_pairs(
         total_bits=total,
         record_rivals=among.record_rivals,
         item_rivals=among.item_rivals,
-        probability=among.probability,
-        is_tied=_tied(pairs.rows, total) | _tied(pairs.columns, total),
+        probability=among.probability * share,
+        is_tied=_tied(pairs.rows, total) | _tied(pairs.columns, total) | (share < 1.0),
         weights=weights,
     )
-
-
-def _learnt(comparer: Comparer, pairs: Comparison, policy: Policy) -> Weights:
-    records, items = comparer.records, comparer.items
-    seen = LevelCounts.of(pairs.levels)
-    rows_max = min(int(records["n"].sum()), int(items["n"].sum()))
-    others = comparer.compare(*strangers(records, items, policy))
-    if len(others.rows) == 0:
-        return shipped()
-    strange = LevelCounts.of(others.levels)
-    return train(seen, matches_max=rows_max, others=strange, learned=_LEARNED)
 
 
 def _bits(pairs: Comparison, weights: Weights, *, is_small: bool) -> dict[str, Floats]:
@@ -160,6 +156,14 @@ class _Field:
             Side(rows, self.record_times, unseen.of_records),
             Side(columns, self.item_times, unseen.of_items),
         )
+
+    def share_of_record(self) -> Floats:
+        """Return what is left of a probability where one of several items has to be picked."""
+        rows, columns = self.pairs.rows, self.pairs.columns
+        enough = np.minimum(self.record_times[rows] / self.item_times[columns], 1.0)
+        kinds = self.items["kinds"].to_numpy()[columns]
+        share: Floats = np.where(kinds > 1, enough, 1.0)
+        return share
 
     def fit(self, bits: dict[str, Floats]) -> float:
         """Return the prior bits, and set those of the amount: what the probabilities add up to.

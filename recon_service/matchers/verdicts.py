@@ -60,6 +60,7 @@ class _Story:
         self._record_ids: list[list[str]] = fuzzy.records["ids"].to_list()
         self._scales: list[int] = fuzzy.records["scale"].to_list()
         self._item_ids: list[list[str]] = fuzzy.items["ids"].to_list()
+        self._kinds: list[int] = fuzzy.items["kinds"].to_list()
         self._dropped = fuzzy.dropped
         self._claims = self._claimed(fuzzy)
         best = np.lexsort((self._scored.items, -self._scored.probability, self._scored.records))
@@ -163,6 +164,8 @@ class _Story:
             bool(scored.total_bits[other] >= scored.total_bits[best] - 1e-9)
             for other in candidates[1:]
         )
+        if self._kinds[int(scored.items[best])] > 1:
+            rivals += len(self._item_ids[int(scored.items[best])]) - 1
         cut = int(self._dropped[place])
         beside = f", {cut} more were not looked at" if cut else ""
         if scored.is_tied[best] or has_reference:

@@ -113,6 +113,10 @@ class SharedWords:
     name: Floats
     name_bits: Floats
 
+    def of_pairs(self, kept: Ints) -> "SharedWords":
+        """Return what the pairs at these positions share."""
+        return SharedWords(*(getattr(self, name)[kept] for name in self.__slots__))
+
 
 def shared_words(left: Descriptions, right: Descriptions, rows: Ints, columns: Ints) -> SharedWords:
     """Compare the descriptions of each pair (rows[k], columns[k])."""

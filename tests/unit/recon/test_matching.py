@@ -107,7 +107,7 @@ def test_neighbours_in_a_numbered_series_are_not_mistyped() -> None:
     records = [a_record("r", "T-00000001")]
     items = [an_item("i", "T-00000002"), an_item("far", "T-00000001", days=30)]
     bits = json.loads(decide(records, items)["r"]["evidence"])["bits"]
-    assert bits["reference"] == ["no relation", 0.0]
+    assert bits["reference"] == ["another of the same series", 0.0]
 
 
 def test_ids_that_merely_differ_are_no_evidence_against() -> None:
@@ -139,7 +139,7 @@ def test_two_equally_good_candidates_are_never_automatic() -> None:
     assert "2 candidates are equally good" in row["reason"]
     generous = decide(records, items, a_policy(auto=0.3, suggest=0.3))["r"]
     assert generous["decision"] == "suggested"
-    assert "another candidate is as good" in generous["reason"]
+    assert "1 record and 2 ledger items are alike" in generous["reason"]
 
 
 def test_alike_rows_without_ids_are_suggested_in_the_order_of_time() -> None:
