@@ -79,6 +79,9 @@ OUTCOME_SCHEMA = _schema(
     evidence=pl.String,
     reason=pl.String,
 )
+# Who is in each match that is not one-to-one: groups, and pairs of one side that cancel out.
+# `match_id` is the smallest id of its members, `side` is "record" or "item".
+MEMBER_SCHEMA = _schema(match_id=pl.String, side=pl.String, id=pl.String)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,17 @@ records, items ─▶ ExactMatcher ─▶ what is left ─▶ FuzzyMatcher ─�
                       └──────────────▶ one row per record ◀──────────────────────────┘
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from recon_service.domain.config import Policy
-from recon_service.domain.records import ITEM_SCHEMA, OUTCOME_SCHEMA, RECORD_SCHEMA
+from recon_service.domain.records import (
+    ITEM_SCHEMA,
+    MEMBER_SCHEMA,
+    OUTCOME_SCHEMA,
+    RECORD_SCHEMA,
+)
 from recon_service.matchers.exact import ExactMatcher
 from recon_service.matchers.explain import ROUNDING_MINOR_MAX, day_noun
 from recon_service.matchers.fuzzy import FuzzyMatcher
@@ -30,10 +35,14 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One row per record (OUTCOME_SCHEMA), in the order of the records given."""
+    """One row per record (OUTCOME_SCHEMA), in the order of the records given.
+
+    `members` (MEMBER_SCHEMA) has one row per member of every match that is not one-to-one.
+    """
 
     rows: pl.DataFrame
     counts: Counts
+    members: pl.DataFrame = field(default_factory=MEMBER_SCHEMA.to_frame)
 
 
 def match_partition(
