@@ -237,6 +237,7 @@ def _netted(
             "by",
         )
     )
+    named = named.sort("first_id", "second_id")
     ids = named.select("first_id", "second_id", match_id=pl.min_horizontal("first_id", "second_id"))
     members = (
         ids.unpivot(["first_id", "second_id"], index="match_id", value_name="id")
