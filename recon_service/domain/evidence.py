@@ -53,7 +53,8 @@ LAG_AFTER = (
     Level("same day", 1.0, 0),
     Level("1 day after", 0.0, 1),
     Level("2-3 days after", -0.9, 3),
-    Level("4-7 days after", -1.8, 7),
+    Level("4-5 days after", -1.8, 5),
+    Level("6-7 days after", -2.3, 7),
     Level("8-14 days after", -3.3, 14),
     Level("over 14 days after", -5.0, float("inf")),
 )

@@ -19,8 +19,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Levels = npt.NDArray[np.int8]
 
-# The candidates themselves show how lags are spread; strangers show what else is common.
-_LEARNED = ("reference", "words", "name", "counterparty")
+# Strangers show how common everything is but amounts, which the gates let in: see `fit`.
+_LEARNED = ("lag", "reference", "words", "name", "counterparty")
 # The share of records that have a counterpart: where it starts, and what it is never beyond.
 _SHARE_START, _SHARE_MIN, _SHARE_MAX = 0.5, 0.1, 0.95
 _SHARE_ROUNDS = 5
