@@ -726,6 +726,109 @@ GRANT INSERT, DELETE ON recon.active_matches TO recon_app;
 
 UPDATE recon.alembic_version SET version_num='0002' WHERE recon.alembic_version.version_num = '0001';
 
+-- Running upgrade 0002 -> 0003
+
+ALTER TABLE recon.runs ADD COLUMN dry_run BOOLEAN DEFAULT 'false' NOT NULL;
+
+ALTER TABLE recon.runs ADD COLUMN policy JSONB;
+
+ALTER TABLE recon.runs DROP CONSTRAINT uq_runs__source_business_date_attempt;
+
+ALTER TABLE recon.runs ADD CONSTRAINT uq_runs__source_business_date_dry_run_attempt UNIQUE (source, business_date, dry_run, attempt);
+
+ALTER TABLE recon.runs ADD CONSTRAINT ck_runs__policy_is_tried_out_in_a_dry_run CHECK (policy IS NULL OR dry_run);
+
+ALTER TABLE recon.runs ADD CONSTRAINT ck_runs__nights_are_real CHECK (NOT (dry_run AND trigger = 'nightly'));
+
+ALTER TABLE recon.runs ADD CONSTRAINT ck_runs__dry_run_supersedes_nothing CHECK (NOT dry_run OR num_nonnulls(supersedes, superseded_by) = 0);
+
+DROP INDEX recon.uq_runs__current;
+
+CREATE UNIQUE INDEX uq_runs__current ON recon.runs (source, business_date) WHERE status = 'finished' AND superseded_by IS NULL AND NOT dry_run;
+
+ALTER TABLE recon.run_records DROP CONSTRAINT ck_run_records__disposition_known;
+
+ALTER TABLE recon.run_records ADD CONSTRAINT ck_run_records__disposition_known CHECK (disposition IN ('rejected', 'auto', 'suggested', 'unmatched', 'netted', 'already_reconciled'));
+
+ALTER TABLE recon.match_log ADD COLUMN match_id TEXT;
+
+ALTER TABLE recon.match_log DROP CONSTRAINT ck_match_log__match_type_known;
+
+ALTER TABLE recon.match_log ADD CONSTRAINT ck_match_log__match_type_known CHECK (match_type IN ('exact', 'fuzzy', 'group', 'netted', 'none'));
+
+ALTER TABLE recon.match_log DROP CONSTRAINT ck_match_log__decision_known;
+
+ALTER TABLE recon.match_log ADD CONSTRAINT ck_match_log__decision_known CHECK (decision IN ('auto', 'suggested', 'unmatched', 'netted'));
+
+ALTER TABLE recon.match_log DROP CONSTRAINT ck_match_log__counterpart_is_named;
+
+ALTER TABLE recon.match_log ADD CONSTRAINT ck_match_log__counterpart_is_named CHECK ((decision IN ('unmatched', 'netted')) = (internal_id IS NULL));
+
+ALTER TABLE recon.match_log ADD CONSTRAINT ck_match_log__netted_is_a_decision CHECK ((decision = 'netted') = (match_type = 'netted'));
+
+ALTER TABLE recon.match_log ADD CONSTRAINT ck_match_log__members_are_listed CHECK ((match_type IN ('group', 'netted')) = (match_id IS NOT NULL));
+
+CREATE TABLE recon.match_members (
+    run_id UUID NOT NULL, 
+    match_id TEXT NOT NULL, 
+    match_type TEXT NOT NULL, 
+    decision TEXT NOT NULL, 
+    side TEXT NOT NULL, 
+    key TEXT NOT NULL, 
+    reference TEXT, 
+    date DATE NOT NULL, 
+    at TIMESTAMP WITH TIME ZONE NOT NULL, 
+    currency TEXT NOT NULL, 
+    scale SMALLINT NOT NULL, 
+    amount_minor BIGINT NOT NULL, 
+    text TEXT, 
+    counterparty TEXT, 
+    seq BIGINT, 
+    recorded_at TIMESTAMP WITH TIME ZONE, 
+    CONSTRAINT pk_match_members PRIMARY KEY (run_id, side, key), 
+    CONSTRAINT ck_match_members__match_type_known CHECK (match_type IN ('group', 'netted')), 
+    CONSTRAINT ck_match_members__decision_known CHECK (decision IN ('auto', 'suggested', 'netted')), 
+    CONSTRAINT ck_match_members__netted_is_a_decision CHECK ((decision = 'netted') = (match_type = 'netted')), 
+    CONSTRAINT ck_match_members__side_known CHECK (side IN ('external', 'ledger')), 
+    CONSTRAINT ck_match_members__ledger_has_a_seq CHECK ((side = 'ledger') = (seq IS NOT NULL))
+);
+
+COMMENT ON TABLE recon.match_members IS 'append-only: who is in each match of a run that is not one-to-one';
+
+CREATE INDEX ix_match_members__match_id ON recon.match_members (run_id, match_id);
+
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON recon.match_members
+            FOR EACH ROW EXECUTE FUNCTION recon.refuse_change();
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON recon.match_members
+            FOR EACH STATEMENT EXECUTE FUNCTION recon.refuse_change();
+
+ALTER TABLE recon.match_members ENABLE ALWAYS TRIGGER refuse_change;
+
+ALTER TABLE recon.match_members ENABLE ALWAYS TRIGGER refuse_truncate;
+
+GRANT SELECT, INSERT ON recon.match_members TO recon_app;
+
+ALTER TABLE recon.active_matches ADD COLUMN match_id TEXT;
+
+ALTER TABLE recon.active_matches DROP CONSTRAINT pk_active_matches;
+
+ALTER TABLE recon.active_matches ALTER COLUMN record_id DROP NOT NULL;
+
+ALTER TABLE recon.active_matches ALTER COLUMN internal_id DROP NOT NULL;
+
+ALTER TABLE recon.active_matches ADD CONSTRAINT uq_active_matches__record_id UNIQUE (record_id);
+
+ALTER TABLE recon.active_matches ADD CONSTRAINT ck_active_matches__holds_something CHECK (num_nonnulls(record_id, internal_id) >= 1);
+
+ALTER TABLE recon.active_matches ADD CONSTRAINT ck_active_matches__is_a_pair CHECK (match_id IS NOT NULL OR num_nonnulls(record_id, internal_id) = 2);
+
+DROP INDEX recon.ix_active_matches__run_id;
+
+CREATE INDEX ix_active_matches__run_id ON recon.active_matches (run_id, match_id);
+
+UPDATE recon.alembic_version SET version_num='0003' WHERE recon.alembic_version.version_num = '0002';
+
 COMMIT;
 
 RESET ROLE;

@@ -34,6 +34,8 @@ async def fill(connection: asyncpg.Connection, table: str) -> None:
         "carried": "false",
         "line_no": "1",
     }
+    if table == "match_members":
+        values |= {"match_type": "'group'", "decision": "'auto'"}
     by_type = {
         "TEXT": "'x'",
         "BIGINT": "1",
