@@ -63,6 +63,7 @@ def run(options: Options, console: Console) -> dict[str, dict[str, Tally]]:
     for scenario in options.scenarios:
         tallies = results.setdefault(scenario, {name: Tally() for name in options.matchers})
         for seed in options.seeds:
+            print(f"{scenario}, seed {seed}", file=sys.stderr)
             case = generate(scenario, rows=options.rows, seed=seed)
             for name in options.matchers:
                 prediction = MATCHERS[name](case)
