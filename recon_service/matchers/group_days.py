@@ -90,8 +90,11 @@ class Pools:
 
     def rows(self, pools: Ints, first: int, last: int) -> set[int]:
         """Return all rows of some pools from one day to another."""
-        days = np.full(len(pools), first), np.full(len(pools), last)
-        bounds = zip(*self.within(pools, *days), strict=True)
+        low = min(max(first - self._first_day, 0), self._days)
+        high = min(max(last - self._first_day + 1, low), self._days)
+        starts = np.searchsorted(self._keys, pools * self._days + low).tolist()
+        stops = np.searchsorted(self._keys, pools * self._days + high).tolist()
+        bounds = zip(starts, stops, strict=True)
         return {row for start, stop in bounds for row in self.row[start:stop].tolist()}
 
 

@@ -1,7 +1,9 @@
 """Groups by a batch key: all rows that carry a payout's or invoice's key make up its amount."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import polars as pl
@@ -39,8 +41,9 @@ def whole_batches(
     pools = pools.filter(pl.col("row").list.len() > 1)
     explanations = (_with_unknown_fee, _tolerated) if with_residual else (_exact,)
     hits: list[Hit] = []
-    for (single,), batches in pools.group_by("one", maintain_order=True):
-        hits += _best(view, int(single), _distinct(batches, linked), linked.kind, explanations)
+    rows: Iterator[_Named] = pools.select("one", "pool", "row").iter_rows()
+    for single, batches in groupby(rows, key=itemgetter(0)):
+        hits += _best(view, single, _distinct(batches, linked), linked.kind, explanations)
     if with_residual:
         hits = [replace(hit, doubtful=(hit.ones[0], hit.members) in incomplete) for hit in hits]
     return Searched(hits, tried=pools["one"].n_unique())
@@ -131,10 +134,13 @@ class _Batch:
     is_batch: bool
 
 
-def _distinct(batches: pl.DataFrame, linked: Links) -> list[_Batch]:
+_Named = tuple[int, int, list[int]]
+
+
+def _distinct(batches: Iterable[_Named], linked: Links) -> list[_Batch]:
     """Return each set of members once, with the longest of the keys that name it."""
     named: dict[tuple[int, ...], _Batch] = {}
-    for pool, rows in batches.select("pool", "row").iter_rows():
+    for _, pool, rows in batches:
         members = tuple(rows)
         key = linked.keys[pool] if pool != SEVERAL_KEYS else f"{len(members)} keys, one each"
         batch = _Batch(members, key, linked.kind == "key" and pool != SEVERAL_KEYS)

@@ -142,7 +142,7 @@ def _doubt(verdict: Verdict) -> str:
     if hit.interchangeable > 1:
         return f"{hit.interchangeable} choices of rows with these very amounts"
     if hit.doubtful:
-        return "others like them on these days do not carry the key"
+        return "others like them do not carry the key, or are matched already"
     if len(hit.ones) > 1:
         return "several on both sides"
     if verdict.rivals:

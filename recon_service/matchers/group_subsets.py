@@ -24,9 +24,9 @@ _POOL_WORK_MAX = 2**17
 _AT_ONCE_MAX = 12
 _CELLS_MAX = 2**22
 # Where chance alone gives so many answers, none means anything: such a pool is not searched.
-_BY_CHANCE_MAX = 50.0
+_BY_CHANCE_MAX = 10.0
 # A search costs about as much as forming this many sums even where the pool is tiny.
-_SEARCH_WORK = 512
+_SEARCH_WORK = 2048
 # Rows in the window of which those larger than the amount are still dropped before counting.
 _NEIGHBOURS_MAX = 512
 

@@ -69,6 +69,7 @@ def match_groups(
     *,
     fees: FeeSchedule | None = None,
     held: pl.DataFrame | None = None,
+    matched_items: pl.DataFrame | None = None,
     gathering_days: int | None = None,
     work_max: int = WORK_MAX,
 ) -> Groups:
@@ -78,6 +79,8 @@ def match_groups(
     `gathering_days` farther (by default the window's length). `fees` are known to be kept from
     each ledger item. `held` (HELD_SCHEMA) are suggested pairs whose rows are among the given
     ones: only an automatic group takes them, and the pair's odds count against it.
+    `matched_items` (canonical) are those that one-to-one matching took: where they carry a batch's
+    key, a difference is not believed to be a fee.
     Deterministic, whatever the order of rows; no row is in two groups.
     """
     ours, theirs = Rows.of(records), Rows.of(items, fees)
@@ -99,7 +102,8 @@ def match_groups(
     pass_.step([searched for searched, _ in completed])
     incomplete = [batches for _, batches in completed]
     for kind in ("key", "token"):
-        pass_.step(by_key(kind, with_residual=True, incomplete=incomplete))
+        differing = by_key(kind, with_residual=True, incomplete=incomplete)
+        pass_.step([_doubted(searched, matched_items) for searched in differing])
         pass_.step([several_to_several(views[0], linked[kind], gathering_days=gathering_days)])
     searches: list[tuple[Callable[[View, Links], Searched], tuple[str, ...]]] = [
         (day_ranges, ("party", "word")),
@@ -131,6 +135,18 @@ def _by_key(
         )
         for view, doubtful in zip(views, incomplete, strict=True)
     ]
+
+
+def _doubted(searched: Searched, matched: pl.DataFrame | None) -> Searched:
+    """Mark the batches whose key is on items that were matched before."""
+    keys = sorted({hit.key for hit in searched.hits if hit.key and hit.fee})
+    if matched is None or not keys:
+        return searched
+    text = pl.concat_str("ref", "words", separator=" ", ignore_nulls=True)
+    plain = matched.select(text=text.str.replace_all(" ", "")).to_series()
+    elsewhere = plain.str.extract_many(keys).explode().drop_nulls().unique().to_list()
+    hits = [replace(hit, doubtful=hit.doubtful or hit.key in elsewhere) for hit in searched.hits]
+    return replace(searched, hits=hits)
 
 
 class _Pass:

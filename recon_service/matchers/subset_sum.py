@@ -99,7 +99,7 @@ def solutions(
     if count > _LISTED_MAX:
         return Found(chosen, count, truncated, expected=float(count), work=work)
     density = _density(left.sums, ascending, target, tolerance=tolerance, count=count)
-    expected = density * _same_ending(classes, target, count)
+    expected = density * (_same_ending(classes, target) if count == 1 else 1.0)
     return Found(chosen, count, truncated, expected=expected, work=work)
 
 
@@ -237,18 +237,20 @@ def _density(left: Ints, ascending: Ints, target: int, *, tolerance: int, count:
     return (others + 0.5) * accepted / (2 * width + 1)
 
 
-def _same_ending(classes: list[_Class], target: int, count: int) -> float:
-    """Return how much likelier than evenly spread sums these end as the target does."""
+def _same_ending(classes: list[_Class], target: int) -> float:
+    """Return how much likelier than evenly spread sums these end as the target, but for one."""
     every = math.prod(len(places) + 1 for _, places in classes)
     most = 1.0
     for ending in _ENDINGS:
         share: Floats = np.zeros(ending)
         share[0] = 1.0
         for amount, places in classes:
-            times = range(len(places) + 1)
-            share = sum((np.roll(share, amount * k % ending) for k in times), np.zeros(ending))
-            share /= len(places) + 1
-        others = float(share[target % ending]) * every - count
+            turned = share.copy()
+            for k in range(1, len(places) + 1):
+                cut = ending - amount * k % ending
+                turned += np.concatenate([share[cut:], share[:cut]])
+            share = turned / (len(places) + 1)
+        others = float(share[target % ending]) * every - 1
         if others >= _SAME_ENDING_MIN:
             most = max(most, ending * others / every)
     return most

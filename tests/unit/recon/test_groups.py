@@ -267,3 +267,15 @@ def test_nothing_in_nothing_out() -> None:
     assert found.rows.is_empty()
     assert found.members.is_empty()
     assert group([a_record("r")], []).notes.is_empty()
+
+
+def test_a_fee_is_doubtful_where_a_member_was_matched_before() -> None:
+    items = sales(12_010, 19_500)
+    record = a_record("r", text="PAYOUT PO2231", amount_minor=31_190)
+    gone = [an_item("x", "X-1", amount_minor=320, text="sale PO 2231")]
+    matched = canonical(two_sides(left(), right(*gone), a_policy().window).items)
+    assert members(group([record], items, matched_items=matched)) == {
+        "suggested i0": ["i0", "i1", "r"]
+    }
+    others = matched.with_columns(words=pl.lit("sale po 7781"))
+    assert members(group([record], items, matched_items=others)) == {"auto i0": ["i0", "i1", "r"]}
