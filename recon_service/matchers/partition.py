@@ -1,8 +1,13 @@
 """`match_partition`: the passes from precise to loose, as one pure function over two frames.
 
-records, items ─▶ ExactMatcher ─▶ what is left ─▶ FuzzyMatcher ─▶ what is left ─▶ causes
-                      │ score 1.0                      │ score p                    │ unmatched
-                      └──────────────▶ one row per record ◀──────────────────────────┘
+records, items ─▶ exact ─▶ netting ─▶ one to one, by evidence ─▶ groups ─▶ causes
+                  │ 1.0     │ a side     │ score p: automatic,       │       │ unmatched
+                  │         │ cancels    │ or suggested              │       │
+                  └─────────┴───────▶ one row per record ◀───────────┴───────┘
+                                      and the members of whatever is not one to one
+
+What a pass takes is gone for the next. Only suggestions are not safe: an automatic group may take
+their rows.
 """
 
 from dataclasses import dataclass, field
@@ -17,10 +22,13 @@ from recon_service.domain.records import (
     RECORD_SCHEMA,
 )
 from recon_service.matchers.exact import ExactMatcher
-from recon_service.matchers.explain import ROUNDING_MINOR_MAX, day_noun
+from recon_service.matchers.exact_rows import exact_rows
 from recon_service.matchers.fuzzy import FuzzyMatcher
+from recon_service.matchers.groups import Groups, match_groups
+from recon_service.matchers.netting import net_reversals
 from recon_service.matchers.past_gates import same_reference
 from recon_service.matchers.sides import Sides, canonical, two_sides, without
+from recon_service.matchers.training import Weights
 from recon_service.matchers.verdicts import fuzzy_rows
 
 
@@ -28,9 +36,13 @@ from recon_service.matchers.verdicts import fuzzy_rows
 class Counts:
     """What the matcher looked at, and what its bounds cut."""
 
-    candidates: int
-    candidates_dropped: int
-    components_greedy: int
+    candidates: int = 0
+    candidates_dropped: int = 0
+    components_greedy: int = 0
+    groups_searched: int = 0
+    groups_truncated: int = 0
+    groups_ambiguous: int = 0
+    amounts_too_common_to_net: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,91 +50,127 @@ class Outcome:
     """One row per record (OUTCOME_SCHEMA), in the order of the records given.
 
     `members` (MEMBER_SCHEMA) has one row per member of every match that is not one-to-one.
+    `weights` are those that were used where evidence was weighed.
     """
 
     rows: pl.DataFrame
     counts: Counts
     members: pl.DataFrame = field(default_factory=MEMBER_SCHEMA.to_frame)
+    weights: Weights | None = None
 
 
 def match_partition(
-    left: pl.DataFrame, right: pl.DataFrame, policy: Policy, gone: pl.DataFrame | None = None
+    left: pl.DataFrame,
+    right: pl.DataFrame,
+    policy: Policy,
+    gone: pl.DataFrame | None = None,
+    *,
+    weights: Weights | None = None,
 ) -> Outcome:
     """Decide every record of one population against that population's ledger items.
 
     `left` is RECORD_SCHEMA, `right` ITEM_SCHEMA, ids unique on each side. `gone` are items that
     other runs have matched: never candidates, but they can explain why a record stays alone.
-    Deterministic, whatever the order of rows. No record and no item is claimed twice; `score` is
-    1 for an exact match, the probability for a fuzzy one, and the best candidate's, if any, for
-    the unmatched.
+    Without `weights` a large enough partition learns its own. Deterministic, whatever the order
+    of rows. No record and no item is claimed twice; `score` is 1 for an exact match, the
+    probability for others, and the best candidate's, if any, for the unmatched.
     """
     left = left.select(RECORD_SCHEMA.names()).cast(RECORD_SCHEMA)
     right = right.select(ITEM_SCHEMA.names()).cast(ITEM_SCHEMA)
     sides = two_sides(left, right, policy.window)
     exact = ExactMatcher(policy).match(sides)
-    rows = [_exact_rows(exact, policy)]
-    counts = Counts(0, 0, 0)
-    if exact.height < left.height:
+    found = Outcome(exact_rows(exact, policy), Counts())
+    if exact.height < max(left.height, right.height):
         whole = Sides(canonical(sides.records), canonical(sides.items))
-        open_sides = Sides(
-            without(whole.records, exact["id"]), without(whole.items, exact["item_id"])
-        )
-        fuzzy = FuzzyMatcher(policy).match(open_sides, whole)
-        items, taken = whole.items, exact["item_id"]
-        if gone is not None and not gone.is_empty():
-            matched_before = canonical(two_sides(left, gone.cast(ITEM_SCHEMA), policy.window).items)
-            items = pl.concat([items, matched_before.select(items.columns)])
-            taken = pl.concat([taken, matched_before["id"]])
-        alike = same_reference(open_sides.records, items, policy, taken=taken)
-        rows.append(fuzzy_rows(fuzzy, open_sides.records, alike, policy))
-        counts = Counts(
+        earlier = _earlier(left, gone, policy)
+        found = _loosely(found, exact, whole, earlier, policy, weights)
+    decided = left.select("record_id").join(
+        found.rows, on="record_id", how="left", maintain_order="left"
+    )
+    rows = decided.select(OUTCOME_SCHEMA.names()).cast(OUTCOME_SCHEMA)
+    return Outcome(rows, found.counts, found.members, found.weights)
+
+
+def _earlier(left: pl.DataFrame, gone: pl.DataFrame | None, policy: Policy) -> pl.DataFrame:
+    if gone is None:
+        gone = ITEM_SCHEMA.to_frame()
+    return canonical(two_sides(left, gone.cast(ITEM_SCHEMA), policy.window).items)
+
+
+def _loosely(
+    found: Outcome,
+    exact: pl.DataFrame,
+    whole: Sides,
+    earlier: pl.DataFrame,
+    policy: Policy,
+    weights: Weights | None,
+) -> Outcome:
+    """Return `found` with the rows of the passes behind the exact one, over canonical sides."""
+    open_sides = Sides(without(whole.records, exact["id"]), without(whole.items, exact["item_id"]))
+    ours = net_reversals(open_sides.records, open_sides.items, policy, side="record")
+    theirs = net_reversals(open_sides.items, open_sides.records, policy, side="item")
+    members = pl.concat([ours.members, theirs.members])
+    open_sides = Sides(
+        without(open_sides.records, members["id"]), without(open_sides.items, members["id"])
+    )
+    fuzzy = FuzzyMatcher(policy, weights).match(open_sides, whole)
+    taken = pl.concat([exact["item_id"], theirs.members["id"], earlier["id"]])
+    items = pl.concat([whole.items, earlier.select(whole.items.columns)])
+    alike = same_reference(open_sides.records, items, policy, taken=taken)
+    one_to_one = fuzzy_rows(fuzzy, open_sides.records, alike, policy)
+    groups = _groups(one_to_one, open_sides, policy)
+    return Outcome(
+        rows=pl.concat([found.rows, ours.rows, *_beside(one_to_one, groups)]),
+        counts=Counts(
             candidates=len(fuzzy.scored.records),
             candidates_dropped=int(fuzzy.dropped.sum()),
             components_greedy=fuzzy.assignment.components_greedy,
-        )
-    decided = left.select("record_id").join(
-        pl.concat(rows), on="record_id", how="left", maintain_order="left"
-    )
-    return Outcome(decided.select(OUTCOME_SCHEMA.names()).cast(OUTCOME_SCHEMA), counts)
-
-
-def _exact_rows(exact: pl.DataFrame, policy: Policy) -> pl.DataFrame:
-    noun = day_noun(policy.window)
-    residual, lag, twins = pl.col("residual_minor"), pl.col("lag_days"), pl.col("twins")
-    day = pl.when(lag.abs() == 1).then(pl.lit(f" {noun} ")).otherwise(pl.lit(f" {noun}s "))
-    side = pl.when(lag > 0).then(pl.lit("after")).otherwise(pl.lit("before"))
-    when = (
-        pl.when(lag == 0)
-        .then(pl.lit(f"same {noun}"))
-        .otherwise(pl.concat_str(lag.abs(), day, side, pl.lit(" the ledger")))
-    )
-    amount = (
-        pl.when(residual == 0)
-        .then(pl.lit("equal amount"))
-        .otherwise(pl.format("amount within tolerance ({} minor units apart)", residual))
-    )
-    alike = (
-        pl.when(twins > 1)
-        .then(pl.format("; {} equal lines are interchangeable, paired in the order of time", twins))
-        .otherwise(pl.lit(""))
-    )
-    interchangeable = (
-        pl.when(twins > 1).then(pl.format(',"interchangeable":{}', twins)).otherwise(pl.lit(""))
-    )
-    return exact.select(
-        record_id="id",
-        internal_id="item_id",
-        match_type=pl.lit("exact"),
-        decision=pl.lit("auto"),
-        score=pl.lit(1.0),
-        residual_minor="residual_minor",
-        cause=pl.when(residual == 0)
-        .then(None)
-        .when(residual.abs() <= ROUNDING_MINOR_MAX)
-        .then(pl.lit("rounding"))
-        .otherwise(pl.lit("unknown")),
-        evidence=pl.concat_str(
-            pl.lit('{"pass":"exact","key":"'), "key", pl.lit('"'), interchangeable, pl.lit("}")
+            groups_searched=groups.counts.searched,
+            groups_truncated=groups.counts.truncated,
+            groups_ambiguous=groups.counts.ambiguous,
+            amounts_too_common_to_net=ours.crowded + theirs.crowded,
         ),
-        reason=pl.concat_str(pl.lit("Same transaction id, "), amount, pl.lit(", "), when, alike),
-    ).cast(OUTCOME_SCHEMA)
+        members=pl.concat([members, groups.members]).sort("match_id", "side", "id"),
+        weights=fuzzy.scored.weights,
+    )
+
+
+def _groups(one_to_one: pl.DataFrame, open_sides: Sides, policy: Policy) -> Groups:
+    """Group what is not automatic; suggested pairs are held until a group is surer."""
+    automatic = one_to_one.filter(pl.col("decision") == "auto")
+    held = one_to_one.filter(pl.col("decision") == "suggested").select(
+        "record_id", item_id="internal_id", score="score"
+    )
+    return match_groups(
+        without(open_sides.records, automatic["record_id"]),
+        without(open_sides.items, automatic["internal_id"]),
+        policy,
+        held=held,
+    )
+
+
+def _beside(one_to_one: pl.DataFrame, groups: Groups) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows that groups have left as they were, or freed, and those of the groups."""
+    rows = one_to_one.join(groups.rows.select("record_id"), on="record_id", how="anti")
+    freed = pl.col("record_id").is_in(groups.released["record_id"].implode())
+    notes = groups.notes.group_by("id", maintain_order=True).agg(pl.col("reason").first())
+    nothing = pl.lit(None)
+    rows = (
+        rows.with_columns(
+            internal_id=pl.when(~freed).then("internal_id"),
+            match_type=pl.when(freed).then(pl.lit("none")).otherwise("match_type"),
+            decision=pl.when(freed).then(pl.lit("unmatched")).otherwise("decision"),
+            residual_minor=pl.when(freed).then(nothing).otherwise("residual_minor"),
+            cause=pl.when(freed).then(pl.lit("missing_in_ledger")).otherwise("cause"),
+            reason=pl.when(freed)
+            .then(pl.lit("The ledger item that fitted belongs to a group"))
+            .otherwise("reason"),
+        )
+        .join(notes, left_on="record_id", right_on="id", how="left", suffix="_noted")
+        .with_columns(
+            reason=pl.when(pl.col("reason_noted").is_not_null(), pl.col("decision") == "unmatched")
+            .then(pl.concat_str("reason", pl.lit(". "), "reason_noted"))
+            .otherwise("reason")
+        )
+    )
+    return rows.select(OUTCOME_SCHEMA.names()), groups.rows
