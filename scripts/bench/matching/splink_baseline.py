@@ -24,7 +24,7 @@ ABSENT = (
     "Splink is not installed, so its row is missing:"
     " uv run --group bench python -m scripts.bench.matching"
 )
-_RANDOM_PAIRS_MAX = 3e5
+_RANDOM_PAIRS_MAX = 1e5
 _PREDICTED_FROM = 0.001
 
 
