@@ -45,7 +45,7 @@ def whole_batches(
     for single, batches in groupby(rows, key=itemgetter(0)):
         hits += _best(view, single, _distinct(batches, linked), linked.kind, explanations)
     if with_residual:
-        hits = [replace(hit, doubtful=(hit.ones[0], hit.members) in incomplete) for hit in hits]
+        hits = [replace(hit, doubtful=_is_doubtful(view, hit, incomplete)) for hit in hits]
     return Searched(hits, tried=pools["one"].n_unique())
 
 
@@ -79,6 +79,15 @@ def named_rows(view: View, linked: Links, *, gathering_days: int) -> pl.DataFram
         .agg("row", lag=pl.col("lag").min())
         .filter(pl.col("lag") <= view.policy.window.after_days)
     )
+
+
+def _is_doubtful(view: View, hit: Hit, incomplete: Collection[Batch]) -> bool:
+    """Whether a row that the key does not name may be the difference: of its size, or seen."""
+    if (hit.ones[0], hit.members) in incomplete:
+        return True
+    amounts = view.many.amount_minor[[*hit.members]]
+    residual = abs(int(view.ones.amount_minor[hit.ones[0]]) - int(amounts.sum()))
+    return hit.fee is None and residual >= int(np.abs(amounts).min())
 
 
 def several_to_several(view: View, linked: Links, *, gathering_days: int) -> Searched:

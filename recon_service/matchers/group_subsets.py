@@ -77,6 +77,8 @@ def named_subsets(
     sources = [_own_parties(view), *(_kindred(view, linked[kind]) for kind in ("party", "word"))]
     found, crowded, incomplete = [], 0, set()
     for one, pool, named in batches.select("one", "pool", "row").iter_rows():
+        if pool == SEVERAL_KEYS and len(named) == 1:
+            continue  # its only key is a pool of its own
         days = view.many.day[named]
         low, high = int(days.min()), int(days.max())
         first, last = (int(day[0]) for day in view.reach(np.array([one])))

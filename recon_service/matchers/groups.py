@@ -30,7 +30,7 @@ from recon_service.matchers.group_subsets import (
 )
 from recon_service.matchers.group_verdicts import Claim, Verdict, claims, verdicts
 
-__all__ = ["MEMBER_SCHEMA", "FeeSchedule", "Groups", "match_groups"]
+__all__ = ["HELD_SCHEMA", "MEMBER_SCHEMA", "FeeSchedule", "GroupCounts", "Groups", "match_groups"]
 
 # Sums formed over all searches of one call: some seconds. What it cuts is counted.
 WORK_MAX = 2**24
@@ -80,7 +80,7 @@ def match_groups(
     each ledger item. `held` (HELD_SCHEMA) are suggested pairs whose rows are among the given
     ones: only an automatic group takes them, and the pair's odds count against it.
     `matched_items` (canonical) are those that one-to-one matching took: where they carry a batch's
-    key, a difference is not believed to be a fee.
+    key, a difference makes the group doubtful.
     Deterministic, whatever the order of rows; no row is in two groups.
     """
     ours, theirs = Rows.of(records), Rows.of(items, fees)
@@ -139,7 +139,7 @@ def _by_key(
 
 def _doubted(searched: Searched, matched: pl.DataFrame | None) -> Searched:
     """Mark the batches whose key is on items that were matched before."""
-    keys = sorted({hit.key for hit in searched.hits if hit.key and hit.fee})
+    keys = sorted({hit.key for hit in searched.hits if hit.key})
     if matched is None or not keys:
         return searched
     text = pl.concat_str("ref", "words", separator=" ", ignore_nulls=True)
