@@ -46,13 +46,21 @@ class BenchServer:
     data_dir: Path
     admin_url: str
     ledger_password: str
+    recon_password: str
     settings: dict[str, str]
 
     def url(self, database: str, *, as_service: bool = False) -> str:
-        """Return the administrator's URL of a database, or that of the service's own role."""
-        url = make_url(self.admin_url).set(database=database)
+        """Return the administrator's URL of a database, or that of the ledger service's role."""
         if as_service:
-            url = url.set(username="ledger_app", password=self.ledger_password)
+            return self._url(database, username="ledger_app", password=self.ledger_password)
+        return self._url(database)
+
+    def recon_url(self, database: str) -> str:
+        """Return the URL of a database for the reconciliation service's role."""
+        return self._url(database, username="recon_app", password=self.recon_password)
+
+    def _url(self, database: str, **login: str) -> str:
+        url = make_url(self.admin_url).set(database=database, **login)
         return url.render_as_string(hide_password=False)
 
     def sql(self, statement: str, *values: Any, database: str = "postgres") -> list[Any]:
@@ -62,7 +70,11 @@ class BenchServer:
     def prepare_template(self) -> None:
         """Make the migrated database that every ledger of the run is a copy of."""
         self.sql(f"CREATE DATABASE {TEMPLATE}")
-        prepare_database(self.url(TEMPLATE), ledger_password=self.ledger_password)
+        prepare_database(
+            self.url(TEMPLATE),
+            ledger_password=self.ledger_password,
+            recon_password=self.recon_password,
+        )
 
     def copy_template(self, name: str) -> None:
         """Make a ledger with the template's accounts; nobody may be connected to that."""
@@ -101,6 +113,7 @@ def start_server(data_dir: Path) -> BenchServer:
         data_dir=data_dir,
         admin_url=server.admin_url,
         ledger_password=secrets.token_urlsafe(18),
+        recon_password=secrets.token_urlsafe(18),
         settings=dict(said),
     )
 

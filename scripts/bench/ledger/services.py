@@ -37,25 +37,34 @@ class Services:
 
     def start_ledger(self, database: str, count: int = 1) -> list[Running]:
         """Start `count` ledger processes on one database, as scripts/up starts them."""
-        started = []
-        for number in range(count):
-            port = _free_port()
-            root = self._server.data_dir / "services" / f"{database}-{number}"
-            files = StackFiles(root)
-            files.logs.mkdir(parents=True, exist_ok=True)
-            service = start_service(
-                "ledger",
-                port=port,
-                files=files,
-                env={
-                    "LEDGER_DATABASE_URL": self._server.url(database, as_service=True),
-                    "KAIRON_DATA_DIR": str(root),
-                },
-            )
-            started.append(Running(service, port, database))
-            self._running.append(started[-1])
+        env = {"LEDGER_DATABASE_URL": self._server.url(database, as_service=True)}
+        started = [
+            self._start("ledger", database, f"{database}-{number}", env) for number in range(count)
+        ]
         _wait_until_ready(started, "/readyz")
         return started
+
+    def start_recon(self, database: str, ledger: Running, inbox: Path) -> Running:
+        """Start the reconciliation service beside a ledger, with its default settings."""
+        env = {
+            "RECON_DATABASE_URL": self._server.recon_url(database),
+            "RECON_LEDGER_URL": ledger.service.url,
+            "RECON_INBOX": str(inbox),
+            "RECON_NIGHTLY": "false",
+        }
+        started = self._start("recon", database, f"{database}-recon", env)
+        _wait_until_ready([started], "/readyz")
+        return started
+
+    def _start(self, name: str, database: str, folder: str, env: dict[str, str]) -> Running:
+        port = _free_port()
+        root = self._server.data_dir / "services" / folder
+        files = StackFiles(root)
+        files.logs.mkdir(parents=True, exist_ok=True)
+        env = env | {"KAIRON_DATA_DIR": str(root)}
+        service = start_service(name, port=port, files=files, env=env)
+        self._running.append(Running(service, port, database))
+        return self._running[-1]
 
     def start_anchor(self) -> Running:
         """Start the app that does nothing on the same HTTP server."""

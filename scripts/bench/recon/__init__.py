@@ -1,0 +1,1 @@
+"""The speed bench of the reconciliation: statements of any size through the real services."""
