@@ -6,13 +6,14 @@ Where there are more such ledger items than records, it does matter which of the
 is ambiguous, and `kinds` keeps it in mind.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from recon_service.matchers.comparison import Comparison
+from recon_service.matchers.fitting import Field
 from recon_service.matchers.references import UNRELATED
 
 Ints = npt.NDArray[np.int64]
@@ -20,19 +21,9 @@ Ints = npt.NDArray[np.int64]
 _CONTENT = ("group", "amount_minor", "on", "words", "party")
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """Classes with their pairs once more, and what was cut of each class of records."""
-
-    records: pl.DataFrame
-    items: pl.DataFrame
-    pairs: Comparison
-    dropped: Ints
-
-
 def merge_alike(
     records: pl.DataFrame, items: pl.DataFrame, pairs: Comparison, dropped: Ints
-) -> Merged:
+) -> Field:
     """Join the classes of each side that are equal but for references without any relation.
 
     Classes carry `ids` and `ats`, their instants; both are kept in the order of time. `kinds` is
@@ -53,7 +44,7 @@ def merge_alike(
         words=pairs.words.of_pairs(first),
     )
     cut = np.bincount(record_codes, weights=dropped, minlength=0).astype(np.int64)
-    return Merged(_joined(records, record_codes), _joined(items, item_codes), kept, cut)
+    return Field(kept, _joined(records, record_codes), _joined(items, item_codes), cut)
 
 
 def _codes(classes: pl.DataFrame, node: Ints, level: npt.NDArray[np.int8]) -> Ints:

@@ -34,7 +34,7 @@ def residual_cause(residual_minor: int) -> str | None:
 
 def pair_evidence(scored: Scored, pair: int) -> dict[str, Any]:
     """Return levels and bits of one pair, and what it competed with."""
-    bits: dict[str, Any] = {"prior": _short(scored.prior_bits[pair])}
+    bits: dict[str, Any] = {"prior": _short(scored.prior_bits)}
     for feature, levels in _FEATURES.items():
         level = name_of(levels, int(scored.levels[feature][pair]))
         bits[feature] = [level, _short(scored.bits[feature][pair])]

@@ -13,7 +13,7 @@ from recon_service.matchers.comparison import Comparer
 from recon_service.matchers.crowds import with_rare_words
 from recon_service.matchers.gates import absolute_minor, candidates
 from recon_service.matchers.references import reference_columns
-from recon_service.matchers.scoring import Scored, learnt, score_pairs
+from recon_service.matchers.scoring import Scored, score_pairs, strange_levels
 from recon_service.matchers.sides import Sides, dense_codes
 from recon_service.matchers.training import Weights
 from recon_service.matchers.words import surprise
@@ -72,14 +72,11 @@ class FuzzyMatcher:
         order = np.lexsort((found.items, found.records))
         comparer = Comparer.of(records, items, rarity)
         pairs = comparer.compare(found.records[order], found.items[order])
-        weights = self.weights or learnt(comparer, pairs, self.policy)
-        merged = merge_alike(records, items, pairs, found.dropped)
-        records, items = merged.records, merged.items
-        scored = score_pairs(
-            records, items, merged.pairs, self.policy, weights, dropped=merged.dropped
-        )
-        chosen = self._assign(records, items, scored)
-        return FuzzyOutcome(records, items, scored, chosen, merged.dropped)
+        others = strange_levels(comparer, self.policy) if self.weights is None else None
+        field = merge_alike(records, items, pairs, found.dropped)
+        scored = score_pairs(field, self.policy, weights=self.weights, others=others)
+        chosen = self._assign(field.records, field.items, scored)
+        return FuzzyOutcome(field.records, field.items, scored, chosen, field.dropped)
 
     def _assign(self, records: pl.DataFrame, items: pl.DataFrame, scored: Scored) -> Assignment:
         eligible = np.flatnonzero(scored.probability >= self.policy.suggest_threshold)

@@ -69,7 +69,8 @@ def named_subsets(
     """Complete what keys name only in part, by rows that no other key claims.
 
     They are of the named rows' counterparties, in the window or on the days of the named; or
-    share the counterparty or a telling word with the single row and the named, on their days.
+    share the counterparty or a telling word with the single row and the named, on their days; or,
+    if there are none such, with the single row alone.
     Also returns the batches beside which there are such rows.
     """
     batches = named_rows(view, linked["key"], gathering_days=gathering_days)
@@ -85,14 +86,24 @@ def named_subsets(
         others = sources[0](one, named, min(first, low), max(last, high))
         for source in sources[1:]:
             others |= source(one, named, low, high)
-        others = {row for row in others.difference(named) if set(claimed.get(row, [one])) == {one}}
+        others = _unclaimed(others, one, named, claimed)
         if others:
             incomplete.add((one, tuple(named)))
+        else:
+            others = set().union(*(source(one, [], low, high) for source in sources[1:]))
+            others = _unclaimed(others, one, named, claimed)
         if others and len(others) <= POOL_ROWS_MAX:
             key = linked["key"].keys[pool] if pool != SEVERAL_KEYS else f"{len(named)} keys"
             found.append(_Pool(one, np.array(sorted(others)), key, tuple(named)))
         crowded += len(others) > POOL_ROWS_MAX
     return _search(view, found, "named", budget, crowded), incomplete
+
+
+def _unclaimed(
+    rows: set[int], one: int, named: list[int], claimed: dict[int, list[int]]
+) -> set[int]:
+    """Return the rows that are not named, by this single row or another."""
+    return {row for row in rows.difference(named) if set(claimed.get(row, [one])) == {one}}
 
 
 _Source = Callable[[int, list[int], int, int], set[int]]
@@ -115,7 +126,10 @@ def _own_parties(view: View) -> _Source:
 
 
 def _kindred(view: View, linked: Links) -> _Source:
-    """Return how to find the rows that share a key of this kind with the single row."""
+    """Return how to find the rows that share a key of this kind with the single row.
+
+    Where named rows are given they must share it too.
+    """
     pools = Pools.of(view, linked)
     of_one = dict(pools.ones.group_by("one").agg("pool").iter_rows())
     of_row: dict[int, list[int]] = {}
@@ -123,8 +137,9 @@ def _kindred(view: View, linked: Links) -> _Source:
         of_row.setdefault(row, []).append(pool)
 
     def source(one: int, named: list[int], first: int, last: int) -> set[int]:
-        of_named = {pool for row in named for pool in of_row.get(row, [])}
-        shared = of_named.intersection(of_one.get(one, []))
+        shared = set(of_one.get(one, []))
+        if named:
+            shared &= {pool for row in named for pool in of_row.get(row, [])}
         return pools.rows(np.array(sorted(shared), np.int64), first, last)
 
     return source

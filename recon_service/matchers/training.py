@@ -230,10 +230,50 @@ def train(
         weights = feature.shipped
         if learned is None or feature.name in learned:
             shown = model.shown(column, likely)
-            weights = _monotone(feature, _drawn_to_shipped(feature, model, column, shown), shown)
+            learnt = np.log2(model.m[column] / model.u[column])
+            weights = _monotone(feature, _drawn_to_shipped(feature, learnt, shown), shown)
         rounded = np.round(np.clip(weights, BITS_MIN, BITS_MAX), BITS_PLACES) + 0.0
         bits[feature.name] = tuple(rounded.tolist())
     return _frozen(bits, round(true_pairs / seen.pairs, 6))
+
+
+def refit(
+    levels: Mapping[str, Levels],
+    likely: Floats,
+    others: LevelCounts,
+    *,
+    features: Sequence[Feature] = FEATURES,
+    learned: Collection[str] | None = None,
+    strength: float = STRENGTH,
+) -> Weights:
+    """Return weights where `likely` says how many true pairs each pair stands for.
+
+    It comes from a model that knows more than levels: rivals, and how rare an amount is. The
+    chance of a level among strangers is counted in `others`.
+    """
+    bits: dict[str, tuple[float, ...]] = {}
+    for column, feature in enumerate(features):
+        weights = feature.shipped
+        if learned is None or feature.name in learned:
+            strange = _per_level(
+                feature, _speaking(feature, others.vectors[:, column]), others.counts.astype(float)
+            )
+            true = _per_level(feature, _speaking(feature, levels[feature.name]), likely)
+            weights = feature_bits(feature, true, strange, strength=strength)
+        rounded = np.round(np.clip(weights, BITS_MIN, BITS_MAX), BITS_PLACES) + 0.0
+        bits[feature.name] = tuple(rounded.tolist())
+    return _frozen(bits, None)
+
+
+def feature_bits(
+    feature: Feature, true: Floats, strange: Floats, *, strength: float = STRENGTH
+) -> Floats:
+    """Return the bits by level of a feature that so many true pairs and others have shown."""
+    u = (strange + 0.5) / (strange + 0.5).sum()
+    start = u * np.exp2(feature.shipped)
+    m = _smoothed(true, start / start.sum(), strength)
+    drawn = _drawn_to_shipped(feature, np.log2(m / u), (true, strange))
+    return _monotone(feature, drawn, (true, strange))
 
 
 def _frozen(bits: Mapping[str, tuple[float, ...]], matched_share: float | None) -> Weights:
@@ -346,15 +386,13 @@ def _smoothed(counts: Floats, start: Floats, strength: float) -> Floats:
     return np.maximum(chances, _TINY)
 
 
-def _drawn_to_shipped(
-    feature: Feature, model: _Model, column: int, shown: tuple[Floats, Floats]
-) -> Floats:
+def _drawn_to_shipped(feature: Feature, learnt: Floats, shown: tuple[Floats, Floats]) -> Floats:
     """Return the learnt bits, drawn to the shipped ones by how unsure they are.
 
     The variance of the log of a ratio of two counts is about the sum of their inverses.
     """
     true, strange = shown
-    learnt = np.clip(np.log2(model.m[column] / model.u[column]), BITS_MIN, BITS_MAX)
+    learnt = np.clip(learnt, BITS_MIN, BITS_MAX)
     variance = (1.0 / (true + 0.5) + 1.0 / (strange + 0.5)) / math.log(2) ** 2
     trust = SHIPPED_SPREAD_BITS**2 / (SHIPPED_SPREAD_BITS**2 + variance)
     never = (true + strange) < 0.5
