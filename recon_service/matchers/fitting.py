@@ -18,7 +18,7 @@ from recon_service.domain.evidence import PRIOR_BITS, Said, words_bits
 from recon_service.matchers.coincidence import Coincidence
 from recon_service.matchers.comparison import Comparison
 from recon_service.matchers.crowds import unseen_odds
-from recon_service.matchers.rivalry import Rivalry, Side, rivalry
+from recon_service.matchers.rivalry import ITERATIONS_MAX, Rivalry, Side, rivalry
 from recon_service.matchers.training import (
     FEATURES,
     LevelCounts,
@@ -35,6 +35,8 @@ _LEARNED = ("lag", "reference", "words", "name", "counterparty")
 # Fewer true pairs than this do not make a sample.
 _MATCHES_MIN = 100
 _ROUNDS = 6
+# Between rounds the probabilities need not stand still.
+_NEARLY = 10
 # The share of records that have a counterpart: where it starts, and what it is never beyond.
 _SHARE_START, _SHARE_MIN, _SHARE_MAX = 0.5, 0.1, 0.95
 # The share of counterparts whose amount differs within the tolerance.
@@ -64,7 +66,7 @@ class Field:
         """How many rows each class of items stands for."""
         return _times(self.items)
 
-    def among(self, total_bits: Floats) -> Rivalry:
+    def among(self, total_bits: Floats, *, iterations_max: int = ITERATIONS_MAX) -> Rivalry:
         """Return the probabilities at these bits."""
         odds = np.exp2(total_bits)
         rows, columns = self.pairs.rows, self.pairs.columns
@@ -73,6 +75,7 @@ class Field:
             odds,
             Side(rows, self.record_times, unseen.of_records),
             Side(columns, self.item_times, unseen.of_items),
+            iterations_max=iterations_max,
         )
 
 
@@ -113,7 +116,7 @@ def fit(field: Field, chance: Coincidence, weights: Weights, others: LevelCounts
         fitted = Fitted(bits, float(np.log2(share / (1.0 - share))), weights)
         if number == _ROUNDS - 1:
             break
-        likely = field.among(fitted.total_bits).probability * each
+        likely = field.among(fitted.total_bits, iterations_max=_NEARLY).probability * each
         matched, differing = float(likely.sum()), float(likely[level > 0].sum())
         share = float(np.clip(matched / field.record_times.sum(), _SHARE_MIN, _SHARE_MAX))
         near = float(np.clip((differing + 1.0) / (matched + 4.0), _NEAR_MIN, _NEAR_MAX))

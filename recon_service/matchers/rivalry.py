@@ -16,8 +16,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_ITERATIONS_MAX = 100
-_STILL = 1e-9
+ITERATIONS_MAX = 100
+_STILL = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,9 @@ class Side:
         return others
 
 
-def rivalry(odds: Floats, records: Side, items: Side) -> Rivalry:
+def rivalry(
+    odds: Floats, records: Side, items: Side, *, iterations_max: int = ITERATIONS_MAX
+) -> Rivalry:
     """Return the probability of each pair: odds / (odds + (1 + rivals) * (1 + rivals)).
 
     `odds` are those of the pair against no match at all. Rows that stand for several equal ones
@@ -54,11 +56,11 @@ def rivalry(odds: Floats, records: Side, items: Side) -> Rivalry:
     to_record = items.times[items.node] * odds
     to_item = records.times[records.node] * odds
     record_rivals, item_rivals = records.rivals(to_record), items.rivals(to_item)
-    for _ in range(_ITERATIONS_MAX):
+    for _ in range(iterations_max):
         last = record_rivals
         item_rivals = items.rivals(to_item / (1.0 + record_rivals))
         record_rivals = records.rivals(to_record / (1.0 + item_rivals))
-        if np.abs(record_rivals - last).max(initial=0.0) <= _STILL * (1.0 + last.max(initial=0.0)):
+        if (np.abs(record_rivals - last) <= _STILL * (1.0 + last)).all():
             break
     probability = odds / (odds + (1.0 + record_rivals) * (1.0 + item_rivals))
     return Rivalry(probability, record_rivals, item_rivals)
