@@ -1,12 +1,12 @@
 """Turns raw text columns into canonical records; what does not fit is rejected with its reason."""
 
 from collections.abc import Mapping
-from hashlib import sha256
 
 import polars as pl
 
 from recon_service.domain.amounts import signed_amount
 from recon_service.domain.config import SourceConfig
+from recon_service.domain.identity import fingerprints, ordinals
 from recon_service.domain.records import (
     ACCEPTED_SCHEMA,
     REJECTED_SCHEMA,
@@ -18,7 +18,8 @@ from recon_service.domain.timestamps import instants
 _ID_CHARS_MAX = 255
 _TEXT_CHARS_MAX = 4_000
 _RAW_CHARS_MAX = 2_000
-_CONTROLS = r"[\p{Cc}\p{Zs}\p{Zl}\p{Zp}]+"
+# Runs of space and control characters that are not one plain space already.
+_CONTROLS = r"[\p{Cc}\p{Zs}\p{Zl}\p{Zp}]{2,}|[\p{Cc}\p{Zs}\p{Zl}\p{Zp}--[ ]]"
 # The content that makes two lines equal; positions and file names are not part of it.
 _CONTENT = ("external_id", "occurred_at", "amount_minor", "currency", "text", "counterparty")
 
@@ -72,11 +73,8 @@ def _identified(frame: pl.DataFrame) -> pl.DataFrame:
         ],
         separator="\x1f",
     )
-    lines = frame.select(content).to_series().to_list()
-    prints = [sha256(line.encode()).hexdigest() for line in lines]
-    return frame.with_columns(fingerprint=pl.Series(prints, dtype=pl.String)).with_columns(
-        ordinal=pl.int_range(pl.len(), dtype=pl.Int32).over("fingerprint")
-    )
+    prints = fingerprints(frame.select(content).to_series())
+    return frame.with_columns(fingerprint=prints, ordinal=ordinals(prints))
 
 
 def _clean(field: str) -> pl.Expr:

@@ -16,6 +16,12 @@ _ISO = (
     r" ?(?P<offset>[Zz]|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)?)?\z"
 )
 
+# The shapes that need no taking apart: a day, or a day and a time to the second.
+_COMMON = (
+    r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9][Zz]?)?\z"
+)
+
 
 def instants(frame: pl.DataFrame, config: SourceConfig) -> pl.DataFrame:
     """Add `occurred_at` (UTC), `booked_on` and `timestamp_fault` to raw columns.
@@ -28,7 +34,7 @@ def instants(frame: pl.DataFrame, config: SourceConfig) -> pl.DataFrame:
     frame = frame.with_columns(timestamp_text=pl.when(text != "").then(text))
     formats = config.timestamp_formats or ("iso",)
     parsed = [
-        frame.select(_iso() if name == "iso" else _by_format(name)).unnest("parsed")
+        frame.select(_iso(frame) if name == "iso" else _by_format(name)).unnest("parsed")
         for name in formats
     ]
     best = parsed[0]
@@ -66,8 +72,26 @@ def instants(frame: pl.DataFrame, config: SourceConfig) -> pl.DataFrame:
     )
 
 
-def _iso() -> pl.Expr:
+def _iso(frame: pl.DataFrame) -> pl.Expr:
     """Return struct `parsed` of `local` (naive) or, where an offset is given, `utc`."""
+    if frame["timestamp_text"].str.contains(_COMMON).all():
+        return _common_iso()
+    return _any_iso()
+
+
+def _common_iso() -> pl.Expr:
+    text = pl.col("timestamp_text")
+    day = text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+    time = text.str.slice(11, 8).str.to_time("%H:%M:%S", strict=False)
+    local = day.cast(pl.Datetime("us")) + time.cast(pl.Duration("us")).fill_null(pl.duration())
+    has_zone = text.str.contains("[Zz]$")
+    return pl.struct(
+        local=pl.when(~has_zone).then(local),
+        utc=pl.when(has_zone).then(local.dt.replace_time_zone("UTC")),
+    ).alias("parsed")
+
+
+def _any_iso() -> pl.Expr:
     part = pl.col("timestamp_text").str.extract_groups(_ISO).struct
 
     def number(name: str) -> pl.Expr:

@@ -151,14 +151,15 @@ def _records(lines: Lines, layout: _Layout) -> tuple[pl.DataFrame, pl.DataFrame]
         ~pl.col("line_no").is_in(quoted.continuations),
         pl.col("text").str.strip_chars() != "",
     )
-    cells = pl.col("text").str.split(layout.delimiter)
-    plain = plain.select(
+    cells = pl.col("text").str.split_exact(layout.delimiter, max(layout.places.values()))
+    plain = plain.with_columns(cells=cells).select(
         "line_no",
         "offset",
         raw="text",
-        width=cells.list.len().cast(pl.Int64),
+        width=pl.col("text").str.count_matches(layout.delimiter, literal=True).cast(pl.Int64) + 1,
         **{
-            field: cells.list.get(place, null_on_oob=True) for field, place in layout.places.items()
+            field: pl.col("cells").struct.field(f"field_{place}")
+            for field, place in layout.places.items()
         },
     )
     records = pl.concat([plain, quoted.records]).with_columns(

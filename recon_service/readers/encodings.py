@@ -97,7 +97,7 @@ def _starts(units: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], newline: int)
 
 
 def _split(text: str, newline: str) -> pl.Series:
-    return _without_return(pl.Series("text", text.split(newline), pl.String))
+    return _without_return(pl.Series("text", [text]).str.split(newline).explode())
 
 
 def _without_return(lines: pl.Series) -> pl.Series:
