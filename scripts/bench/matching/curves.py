@@ -18,6 +18,7 @@ _COLOURS = {
 }
 _COLUMNS = 3
 _PRECISION_FROM = 0.97
+_STEP = 0.004
 _FEATURES: Mapping[str, Sequence[evidence.Level]] = {
     "amount": evidence.AMOUNT,
     "day": evidence.LAG,
@@ -63,6 +64,15 @@ def points(tally: Tally) -> list[tuple[float, float]]:
     return found
 
 
+def thinned(curve: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Keep the first and last points, and of the others one per step that an eye can tell."""
+    kept = curve[:1]
+    for point in curve[1:-1]:
+        if point[0] - kept[-1][0] >= _STEP:
+            kept.append(point)
+    return kept + curve[1:][-1:]
+
+
 def _precision(results: Mapping[str, Mapping[str, Tally]]) -> Any:
     """Small multiples: one scenario each; the dot is where each matcher stops being automatic."""
     from matplotlib import pyplot
@@ -79,7 +89,7 @@ def _precision(results: Mapping[str, Mapping[str, Tally]]) -> Any:
         axis.set_ylim(_PRECISION_FROM, 1.002)
         axis.grid(visible=True, linewidth=0.3)
         for matcher, tally in reversed(list(by_matcher.items())):
-            curve = points(tally)
+            curve = thinned(points(tally))
             colour = _COLOURS.get(matcher, "black")
             axis.plot(*zip(*curve, strict=True), color=colour, label=matcher, linewidth=1.3)
             if tally.auto:

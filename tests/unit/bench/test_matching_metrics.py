@@ -7,6 +7,7 @@ import pytest
 
 from recon_service.domain.config import Policy
 from recon_service.domain.records import ITEM_SCHEMA, RECORD_SCHEMA
+from scripts.bench.matching.curves import points, thinned
 from scripts.bench.matching.generator import Case
 from scripts.bench.matching.identifiable import Readers
 from scripts.bench.matching.metrics import Tally, at_rate, figures, measure, wilson_low
@@ -125,6 +126,15 @@ def test_precision_at_a_rate_averages_over_equal_scores() -> None:
     assert at_rate(tally, 1) == pytest.approx(1.0)
     assert at_rate(tally, 2) == pytest.approx(1.5 / 2)
     assert at_rate(tally, 4) == pytest.approx(2 / 4)
+
+
+def test_a_curve_has_one_point_per_score_and_keeps_its_ends() -> None:
+    tally = Tally(records=4, curve=[(0.9, 1, True), (0.5, 1, True), (0.5, 1, False)])
+    assert points(tally) == [(0.25, 1.0), (0.75, 2 / 3)]
+    dense = [(k / 1000, 1.0) for k in range(1000)]
+    assert thinned(dense)[0] == dense[0]
+    assert thinned(dense)[-1] == dense[-1]
+    assert len(thinned(dense)) < 260
 
 
 def test_wilson_bounds_as_published() -> None:
