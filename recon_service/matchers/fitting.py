@@ -19,13 +19,8 @@ from recon_service.matchers.coincidence import Coincidence
 from recon_service.matchers.comparison import Comparison
 from recon_service.matchers.crowds import unseen_odds
 from recon_service.matchers.rivalry import ITERATIONS_MAX, Rivalry, Side, rivalry
-from recon_service.matchers.training import (
-    FEATURES,
-    LevelCounts,
-    Weights,
-    feature_bits,
-    refit,
-)
+from recon_service.matchers.training import LevelCounts, feature_bits, refit
+from recon_service.matchers.weights import FEATURES, Weights
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -15,7 +15,7 @@ from recon_service.matchers.gates import absolute_minor, candidates
 from recon_service.matchers.references import reference_columns
 from recon_service.matchers.scoring import Scored, score_pairs, strange_levels
 from recon_service.matchers.sides import Sides, dense_codes
-from recon_service.matchers.training import Weights
+from recon_service.matchers.weights import Weights
 from recon_service.matchers.words import surprise
 
 Ints = npt.NDArray[np.int64]

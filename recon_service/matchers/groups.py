@@ -62,6 +62,36 @@ class Groups:
     counts: GroupCounts
 
 
+def known_batches(
+    records: pl.DataFrame,
+    items: pl.DataFrame,
+    policy: Policy,
+    *,
+    fees: FeeSchedule | None = None,
+    matched_items: pl.DataFrame | None = None,
+) -> Groups:
+    """Group only what a batch key names in full and sums up: nothing is surer, so it comes first.
+
+    Arguments are those of `match_groups`; every group is automatic.
+    """
+    ours, theirs = Rows.of(records), Rows.of(items, fees)
+    views = View(True, ours, theirs, policy), View(False, theirs, ours, policy)
+    pass_ = _Pass(ours, theirs, policy, held=None)
+    if ours.ids and theirs.ids:
+        linked = links(ours.frame, theirs.frame)
+        for with_residual in (False, True):
+            for kind in ("key", "token"):
+                found = _by_key(
+                    views,
+                    linked,
+                    kind,
+                    gathering_days=views[0].span_days,
+                    with_residual=with_residual,
+                )
+                pass_.step([_doubted(searched, matched_items) for searched in found])
+    return pass_.result(with_suggestions=False)
+
+
 def match_groups(
     records: pl.DataFrame,
     items: pl.DataFrame,
@@ -201,9 +231,10 @@ class _Pass:
         for side, row in claims(verdict.hit):
             self._rows[side].free[row] = False
 
-    def result(self, cut: int = 0) -> Groups:
+    def result(self, cut: int = 0, *, with_suggestions: bool = True) -> Groups:
         """Return all groups in content order."""
-        self._suggest()
+        if with_suggestions:
+            self._suggest()
         rows, members, notes = self._story.frames()
         taken = {
             side: [self._rows[side].ids[row] for row in np.flatnonzero(~self._rows[side].free)]

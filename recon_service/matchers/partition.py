@@ -1,10 +1,10 @@
 """`match_partition`: the passes from precise to loose, as one pure function over two frames.
 
-records, items ─▶ exact ─▶ netting ─▶ one to one, by evidence ─▶ groups ─▶ causes
-                  │ 1.0     │ a side     │ score p: automatic,       │       │ unmatched
-                  │         │ cancels    │ or suggested              │       │
-                  └─────────┴───────▶ one row per record ◀───────────┴───────┘
-                                      and the members of whatever is not one to one
+records, items ─▶ exact ─▶ netting ─▶ known batches ─▶ one to one ─▶ groups ─▶ causes
+                  │ 1.0     │ a side    │ a key names     │ by evidence │       │ unmatched
+                  │         │ cancels   │ all members     │ score p     │       │
+                  └─────────┴───────────┴─▶ one row per record ◀────────┴───────┘
+                                            and the members of whatever is not one to one
 
 What a pass takes is gone for the next. Only suggestions are not safe: an automatic group may take
 their rows.
@@ -24,12 +24,12 @@ from recon_service.domain.records import (
 from recon_service.matchers.exact import ExactMatcher
 from recon_service.matchers.exact_rows import exact_rows
 from recon_service.matchers.fuzzy import FuzzyMatcher
-from recon_service.matchers.groups import Groups, match_groups
+from recon_service.matchers.groups import Groups, known_batches, match_groups
 from recon_service.matchers.netting import net_reversals
 from recon_service.matchers.past_gates import same_reference
 from recon_service.matchers.sides import Sides, canonical, two_sides, without
-from recon_service.matchers.training import Weights
 from recon_service.matchers.verdicts import fuzzy_rows
+from recon_service.matchers.weights import Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +109,27 @@ def _loosely(
     open_sides = Sides(without(whole.records, exact["id"]), without(whole.items, exact["item_id"]))
     ours = net_reversals(open_sides.records, open_sides.items, policy, side="record")
     theirs = net_reversals(open_sides.items, open_sides.records, policy, side="item")
-    members = pl.concat([ours.members, theirs.members])
-    open_sides = Sides(
-        without(open_sides.records, members["id"]), without(open_sides.items, members["id"])
-    )
+    open_sides = _without(open_sides, pl.concat([ours.members, theirs.members]))
+    matched = whole.items.join(exact, left_on="id", right_on="item_id", how="semi")
+    batches = known_batches(open_sides.records, open_sides.items, policy, matched_items=matched)
+    members = pl.concat([ours.members, theirs.members, batches.members])
+    open_sides = _without(open_sides, batches.members)
     fuzzy = FuzzyMatcher(policy, weights).match(open_sides, whole)
-    taken = pl.concat([exact["item_id"], theirs.members["id"], earlier["id"]])
+    taken = pl.concat([exact["item_id"], members["id"], earlier["id"]])
     items = pl.concat([whole.items, earlier.select(whole.items.columns)])
     alike = same_reference(open_sides.records, items, policy, taken=taken)
     one_to_one = fuzzy_rows(fuzzy, open_sides.records, alike, policy)
-    groups = _groups(one_to_one, open_sides, policy)
+    groups = _groups(one_to_one, open_sides, matched, policy)
+    searched, cut = batches.counts, groups.counts
     return Outcome(
-        rows=pl.concat([found.rows, ours.rows, *_beside(one_to_one, groups)]),
+        rows=pl.concat([found.rows, ours.rows, batches.rows, *_beside(one_to_one, groups)]),
         counts=Counts(
             candidates=len(fuzzy.scored.records),
             candidates_dropped=int(fuzzy.dropped.sum()),
             components_greedy=fuzzy.assignment.components_greedy,
-            groups_searched=groups.counts.searched,
-            groups_truncated=groups.counts.truncated,
-            groups_ambiguous=groups.counts.ambiguous,
+            groups_searched=searched.searched + cut.searched,
+            groups_truncated=searched.truncated + cut.truncated,
+            groups_ambiguous=searched.ambiguous + cut.ambiguous,
             amounts_too_common_to_net=ours.crowded + theirs.crowded,
         ),
         members=pl.concat([members, groups.members]).sort("match_id", "side", "id"),
@@ -135,17 +137,28 @@ def _loosely(
     )
 
 
-def _groups(one_to_one: pl.DataFrame, open_sides: Sides, policy: Policy) -> Groups:
-    """Group what is not automatic; suggested pairs are held until a group is surer."""
+def _without(sides: Sides, members: pl.DataFrame) -> Sides:
+    return Sides(without(sides.records, members["id"]), without(sides.items, members["id"]))
+
+
+def _groups(
+    one_to_one: pl.DataFrame, open_sides: Sides, matched: pl.DataFrame, policy: Policy
+) -> Groups:
+    """Group what is not automatic; suggested pairs are held until a group is surer.
+
+    `matched` are the items of the exact pass.
+    """
     automatic = one_to_one.filter(pl.col("decision") == "auto")
     held = one_to_one.filter(pl.col("decision") == "suggested").select(
         "record_id", item_id="internal_id", score="score"
     )
+    by_evidence = open_sides.items.join(automatic, left_on="id", right_on="internal_id", how="semi")
     return match_groups(
         without(open_sides.records, automatic["record_id"]),
         without(open_sides.items, automatic["internal_id"]),
         policy,
         held=held,
+        matched_items=pl.concat([matched, by_evidence]),
     )
 
 

@@ -11,7 +11,8 @@ from recon_service.matchers.coincidence import coincidence
 from recon_service.matchers.comparison import Comparer
 from recon_service.matchers.fitting import Field, fit, shipped_fit
 from recon_service.matchers.strangers import strangers
-from recon_service.matchers.training import LevelCounts, Weights, shipped
+from recon_service.matchers.training import LevelCounts
+from recon_service.matchers.weights import Weights, shipped
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
