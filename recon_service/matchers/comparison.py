@@ -51,8 +51,8 @@ class Comparer:
         return cls(
             records,
             items,
-            Descriptions.of(records["words"], surprise),
-            Descriptions.of(items["words"], surprise),
+            Descriptions.of(records["story"], surprise),
+            Descriptions.of(items["story"], surprise),
         )
 
     def compare(self, rows: Ints, columns: Ints) -> Comparison:

@@ -58,7 +58,7 @@ class FuzzyMatcher:
         equal elsewhere.
         """
         records, items = open_sides.records, open_sides.items
-        rarity = surprise(whole.records["words"], whole.items["words"])
+        rarity = surprise(whole.records["story"], whole.items["story"])
         records = reference_columns(
             records.with_columns(
                 absolute_minor=absolute_minor(records["scale"], self.policy),

@@ -21,7 +21,7 @@ _TWO_APART_LENGTH_MIN = 12
 
 
 def reference_columns(frame: pl.DataFrame) -> pl.DataFrame:
-    """Add what the comparison of canonical rows needs: `solid`, `solid_words` and `spaced`."""
+    """Add what the comparison of canonical rows needs: ids to look for, and texts to look in."""
     ref = pl.col("ref")
     is_solid = (ref.str.len_chars() >= _SOLID_LENGTH_MIN) & (
         ref.str.count_matches("[0-9]") >= _SOLID_DIGITS_MIN
@@ -30,18 +30,35 @@ def reference_columns(frame: pl.DataFrame) -> pl.DataFrame:
         solid=pl.when(is_solid).then(ref),
         solid_words=pl.when(is_solid).then(pl.format(" {} ", "ref_words")),
         solid_one_word=pl.when(is_solid).then(pl.format(" {} ", "ref")),
+        solid_digits=pl.when(is_solid).then(pl.format(" {} ", "ref_digits")),
         spaced=pl.format(" {} ", "words"),
+        spaced_digits=pl.format(" {} ", pl.col("words").str.replace_all(r"\b0+([1-9])", "${1}")),
     ).with_columns(
-        series=_masked("solid_words"),
-        spaced_series=pl.concat_str(
-            _masked("spaced").fill_null(""), pl.format(" {} ", _masked("ref_words")).fill_null("")
+        series=pl.format(" {} ", _series(pl.when(is_solid).then("ref_words"))),
+        one_word_series=pl.format(" {} ", _series(pl.col("solid"))),
+        shown_series=pl.concat_str(
+            pl.format(" {} ", _series(pl.col("words"))).fill_null(""),
+            pl.format(" {} ", _series(pl.col("ref_words"))).fill_null(""),
         ),
     )
 
 
-def _masked(column: str) -> pl.Expr:
-    """Return a text with every digit as 9: equal for all ids of one series."""
-    return pl.col(column).str.replace_all("[0-9]", "9")
+def _series(words: pl.Expr) -> pl.Expr:
+    """Return words with every number as its length: equal for all ids of one series.
+
+    PAY-2025-0713 and PAY-2025-0714 are both "pay 9:4 9:4", SO25281 is "so9:5"; of a code such as
+    V7YKSS the length counts.
+    """
+    word = pl.element()
+    digits = word.str.count_matches("[0-9]").cast(pl.String)
+    masked = (
+        pl.when(~word.str.contains("[0-9]"))
+        .then(word)
+        .when(word.str.contains(r"^\p{L}*[0-9]+$"))
+        .then(pl.concat_str(word.str.extract(r"^(\p{L}*)"), pl.lit("9:"), digits))
+        .otherwise(pl.concat_str(pl.lit("#:"), word.str.len_chars().cast(pl.String)))
+    )
+    return words.str.split(" ").list.eval(masked).list.join(" ")
 
 
 def reference_levels(
@@ -62,11 +79,15 @@ def reference_levels(
     in_text |= _contains(one["spaced"], other["solid_words"]) | _contains(
         one["spaced"], other["solid_one_word"]
     )
+    in_text |= _contains(other["spaced_digits"], one["solid_digits"]) | _contains(
+        one["spaced_digits"], other["solid_digits"]
+    )
     both = (one["ref"].is_not_null() & other["ref"].is_not_null()).to_numpy()
     level[both] = UNRELATED
-    series = _contains(other["spaced_series"], one["series"]) | _contains(
-        one["spaced_series"], other["series"]
-    )
+    series = _contains(other["shown_series"], one["series"])
+    series |= _contains(one["shown_series"], other["series"])
+    series |= _contains(other["shown_series"], one["one_word_series"])
+    series |= _contains(one["shown_series"], other["one_word_series"])
     level[series.to_numpy()] = SERIES
     orphans = np.flatnonzero((one["orphan"] & other["orphan"]).fill_null(False).to_numpy())
     mistyped = _mistyped(one["solid"].gather(orphans), other["solid"].gather(orphans))

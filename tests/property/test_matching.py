@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,18 +88,24 @@ def sign(amount_minor: int) -> int:
 
 @given(records=SIDE, items=SIDE, policy=POLICIES)
 @settings(max_examples=80, deadline=None)
-def test_matches_are_one_to_one_inside_the_gates_and_tiers(
+def test_matches_are_disjoint_inside_the_gates_and_tiers(
     records: list[tuple[str | None, Row]], items: list[tuple[str | None, Row]], policy: Policy
 ) -> None:
     ours = {row["record_id"]: row for row in records_of(records)}
     theirs = {row["internal_id"]: row for row in items_of(items)}
-    rows = match_partition(left(*ours.values()), right(*theirs.values()), policy).rows
+    outcome = match_partition(left(*ours.values()), right(*theirs.values()), policy)
+    rows = outcome.rows
     assert rows["record_id"].to_list() == list(ours)
-    claimed = rows["internal_id"].drop_nulls().to_list()
+    pairs = rows.filter(pl.col("match_type").is_in(["exact", "fuzzy"]))
+    claimed = pairs["internal_id"].to_list() + outcome.members["id"].to_list()
+    claimed += pairs["record_id"].to_list()
     assert len(claimed) == len(set(claimed))
     for row in rows.iter_rows(named=True):
-        assert (row["internal_id"] is None) == (row["decision"] == "unmatched")
+        assert (row["internal_id"] is None) == (row["decision"] in ("unmatched", "netted"))
         assert (row["match_type"] == "none") == (row["decision"] == "unmatched")
+        if row["match_type"] in ("group", "netted"):
+            assert row["record_id"] in set(outcome.members["id"])
+            continue
         if row["decision"] == "unmatched":
             assert row["cause"] is not None
             continue
@@ -125,6 +132,7 @@ def test_the_order_of_rows_changes_nothing(
     shuffled = match_partition(left(*ours), right(*theirs), policy)
     assert straight.rows.sort("record_id").equals(shuffled.rows.sort("record_id"))
     assert straight.counts == shuffled.counts
+    assert straight.members.equals(shuffled.members)
 
 
 @given(records=SIDE, items=SIDE, policy=POLICIES)
