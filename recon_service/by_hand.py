@@ -12,9 +12,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from recon_service.dependencies import open_engine
 from recon_service.domain.errors import UnknownSource
-from recon_service.domain.run import Claim, Input, InputKind
+from recon_service.domain.run import PHASES, Claim, Input, InputKind
 from recon_service.domain.summary import Summary
-from recon_service.engine import PHASES, ReconEngine
+from recon_service.engine import ReconEngine
 from recon_service.readers.files import checked_file, resolve_in_inbox
 from recon_service.repositories import runs
 from recon_service.repositories.atomic import atomic, plain

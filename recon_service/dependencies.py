@@ -9,9 +9,10 @@ import httpx
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recon_service.engine import Inputs, ReconEngine
+from recon_service.engine import ReconEngine
 from recon_service.match_log import ReconLogger
 from recon_service.readers.ledger_reader import LedgerReader
+from recon_service.readers.statements import Inputs
 from recon_service.settings import ReconSettings
 from shared.clock import Clock, utc_now
 from shared.database import open_database

@@ -16,46 +16,38 @@
     log        append it all through ReconLogger, while the leases are ours
     finalize   prove the population equation, or write nothing and fail
 
-Nothing is written before `log`, so a run that was interrupted simply begins again.
+Nothing is written before `log`, so a run that was interrupted simply begins again. A dry run goes
+the same way with a policy of its own; it keeps lines, decisions and summary, and nothing comes in
+force: no match, no break, no memory, no superseded attempt.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, time, timedelta
-from pathlib import Path
-from typing import Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 import polars as pl
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recon_service.domain import decisions, equation, history, records
-from recon_service.domain.config import SourceConfig
-from recon_service.domain.history import Days, Disposition, Item, Margins, PastRun, Side
-from recon_service.domain.run import Claim, InputKind, Run, record_id
+from recon_service.domain.config import Policy, SourceConfig
+from recon_service.domain.history import Days, Item, Margins, PastRun, Side
+from recon_service.domain.run import Claim, Run
 from recon_service.domain.summary import Summary, sentence, summarise
 from recon_service.match_log import ReconLogger, Writing
-from recon_service.matchers.partition import match_partition
-from recon_service.normalise import normalise
-from recon_service.readers.api_adapter import APIAdapter
-from recon_service.readers.csv_reader import CSVReader
-from recon_service.readers.files import resolve_in_inbox
+from recon_service.matchers.partition import Outcome, match_partition
 from recon_service.readers.ledger_reader import ALL, LedgerRange, LedgerReader, LedgerUnreadable
+from recon_service.readers.statements import Inputs, Offload, Statement, read_statement
 from recon_service.repositories import history as memory
 from recon_service.repositories import runs
 from recon_service.repositories.atomic import plain
 from shared.clock import Clock
 
 Progress = Callable[[str, Mapping[str, int]], Awaitable[None]]
-PHASES = ("reading", "ledger", "matching", "writing")
-_Result = TypeVar("_Result")
-
-
-class Offload(Protocol):
-    """Runs a pure, slow function where it does not hold up the event loop."""
-
-    async def __call__(self, work: Callable[..., _Result], *arguments: object) -> _Result: ...
+Matcher = Callable[[pl.DataFrame, pl.DataFrame, Policy, pl.DataFrame], Outcome]
+# A run's population is one partition: groups and rivals may lie anywhere in it.
+PARTITIONS = 1
 
 
 class EquationBroken(Exception):
@@ -69,40 +61,13 @@ class EquationBroken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """Where statements may come from, and how large they may be."""
-
-    inbox: Path
-    uploads: Path
-    api_hosts: frozenset[str]
-    file_bytes_max: int
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A statement as read: canonical records with their ids, and the lines that are none."""
-
-    lines: int
-    accepted: pl.DataFrame
-    rejected: pl.DataFrame
-
-    @property
-    def days(self) -> Days | None:
-        """The days of its records."""
-        if self.accepted.is_empty():
-            return None
-        days = self.accepted["booked_on"].sort()
-        return Days(days[0], days[-1])
-
-
-@dataclass(frozen=True, slots=True)
 class Loaded:
     """All that a run decides on."""
 
     statement: Statement
     superseded: PastRun | None
     universe: history.Universe
-    orphans: frozenset[str]
+    ending: history.Ending
     carried: pl.DataFrame
     items: pl.DataFrame
     taken_items: frozenset[str]
@@ -116,9 +81,16 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The matcher's rows (one per record) and what they mean."""
+    """What the matcher decided (`rows`: one per record) and what that means.
+
+    `members` are the `described` ones of matches that are no pairs, `compared` the records with
+    the amounts that the matcher saw.
+    """
 
     rows: pl.DataFrame
+    members: pl.DataFrame
+    compared: pl.DataFrame
+    search: Mapping[str, int]
     settlement: history.Settlement
 
 
@@ -132,6 +104,7 @@ class ReconEngine:
     inputs: Inputs
     offload: Offload
     clock: Clock
+    matcher: Matcher = match_partition
 
     async def run(self, held: Claim, show: Progress) -> Summary:
         """Reconcile and commit.
@@ -140,16 +113,19 @@ class ReconEngine:
         failed) and LeaseLost (another process has it).
         """
         loaded = await self.load(held.run, show)
-        await show("matching", {"ledger_items": loaded.items.height})
+        progress = {"ledger_items": loaded.items.height, "partitions": PARTITIONS}
+        await show("matching", progress | {"partitions_done": 0})
         decided = await self.match(held.run, loaded)
-        await show("writing", {})
+        await show("writing", {"partitions_done": PARTITIONS})
         async with self.logger.atomic(held, self.clock()) as writing:
             await self.log(writing, loaded, decided)
             return await self.finalize(writing, loaded, decided)
 
     async def load(self, run: Run, show: Progress) -> Loaded:
         """Read the statement, the ledger and what earlier runs left behind."""
-        statement = await self._read_statement(run)
+        statement = await read_statement(
+            run, self.inputs, scales=self.ledger.scales, offload=self.offload
+        )
         await show(
             "ledger",
             {
@@ -159,7 +135,8 @@ class ReconEngine:
             },
         )
         async with plain(self.database) as connection:
-            superseded = await runs.require_no_dependent(connection, run.source, run.business_date)
+            find = runs.current_run if run.dry_run else runs.require_no_dependent
+            superseded = await find(connection, run.source, run.business_date)
             gone = None if superseded is None else superseded.run_id
             past = await memory.population_runs(connection, run.population)
             others = [one for one in past if one.run_id != gone]
@@ -172,15 +149,18 @@ class ReconEngine:
                 referred_to=await memory.referred_to(connection, held, gone),
                 taken=held,
             )
+            ending = await memory.ending(connection, orphans)
+            remembered += sorted(ending.records)
+            taken = await memory.taken_records(connection, [*in_file, *remembered], gone)
             universe = history.select_universe(
                 lines=in_file,
-                remembered=[*remembered, *sorted(orphans)],
+                remembered=remembered,
                 referred_to=await memory.referred_to(connection, remembered, gone),
-                taken=await memory.taken_records(connection, [*in_file, *remembered], gone),
+                taken={key: by for key, by in taken.items() if key not in ending.records},
             )
             carried = await memory.load_records(connection, universe.carried)
             known = await memory.known_records(connection, in_file)
-            open_items = await memory.remembered_items(connection, run.population, gone, orphans)
+            open_items = await memory.remembered_items(connection, run.population, gone, ending)
         covered = history.covered_days(
             business_date=run.business_date,
             line_days=statement.days,
@@ -193,7 +173,7 @@ class ReconEngine:
         items = _merged(read, open_items, run.config)
         async with plain(self.database) as connection:
             keys = items["internal_id"].to_list()
-            taken_items = await memory.taken_items(connection, run.population, keys, gone, orphans)
+            taken_items = await memory.taken_items(connection, run.population, keys, gone, ending)
             looked_at = [*universe.free, *universe.carried, *universe.withdrawn]
             states = history.Memory(
                 records=await memory.states(connection, Side.EXTERNAL, run.source, looked_at),
@@ -204,7 +184,7 @@ class ReconEngine:
             statement=statement,
             superseded=superseded,
             universe=universe,
-            orphans=orphans,
+            ending=ending,
             carried=carried,
             items=items,
             taken_items=taken_items,
@@ -226,19 +206,17 @@ class ReconEngine:
         is_taken = pl.col("internal_id").is_in(taken.implode())
         right, gone = loaded.items.filter(~is_taken), loaded.items.filter(is_taken)
         outcome = await self.offload(
-            match_partition,
+            self.matcher,
             left,
             right.select(records.ITEM_SCHEMA.names()),
             run.config.policy,
             gone.select(records.ITEM_SCHEMA.names()),
         )
-        return await asyncio.to_thread(_settled, run, loaded, outcome.rows)
+        return await asyncio.to_thread(_settled, run, loaded, left, outcome)
 
     async def log(self, writing: Writing, loaded: Loaded, decided: Decided) -> None:
-        """Append records, lines, decisions and breaks; free what is superseded."""
-        run, statement = writing.held.run, loaded.statement
-        await writing.supersede(loaded.superseded)
-        await writing.end_matches(loaded.orphans)
+        """Append records, lines and decisions; unless it is a dry run, put them in force."""
+        statement, rows, members = loaded.statement, decided.rows, decided.members
         known = pl.Series(list(loaded.known_records), dtype=pl.String)
         await writing.append_records(
             statement.accepted.filter(~pl.col("record_id").is_in(known.implode()))
@@ -252,10 +230,22 @@ class ReconEngine:
         )
         await writing.append_lines(lines)
         entries = await asyncio.to_thread(
-            decisions.log_rows, decided.rows, statement.accepted, loaded.carried, loaded.items
+            decisions.log_rows, rows, members, statement.accepted, loaded.carried, loaded.items
         )
-        await writing.append_log(entries)
         looked_at = pl.concat([statement.accepted, loaded.carried])
+        listed = decisions.member_rows(members, looked_at, loaded.items)
+        await writing.append_log(entries, listed)
+        if writing.held.run.dry_run:
+            return
+        await writing.supersede(loaded.superseded)
+        await writing.end_matches(loaded.ending)
+        await writing.put_in_force(decisions.in_force(rows, members))
+        await self._change_breaks(writing, loaded, decided, looked_at)
+
+    async def _change_breaks(
+        self, writing: Writing, loaded: Loaded, decided: Decided, looked_at: pl.DataFrame
+    ) -> None:
+        run = writing.held.run
         for side, scope, states in (
             (Side.EXTERNAL, run.source, loaded.memory.records),
             (Side.LEDGER, run.population, loaded.memory.items),
@@ -263,7 +253,7 @@ class ReconEngine:
             changes = decisions.changed(decided.settlement, side)
             known_keys = pl.Series(list(states), dtype=pl.String)
             new = changes.filter(~pl.col("key").is_in(known_keys.implode()))
-            opened = decisions.break_facts(new, looked_at, loaded.items, side)
+            opened = decisions.facts(new, looked_at, loaded.items, side)
             await writing.change_breaks(side, scope, changes, opened)
 
     async def finalize(self, writing: Writing, loaded: Loaded, decided: Decided) -> Summary:
@@ -272,32 +262,23 @@ class ReconEngine:
         broken = equation.failures(summary.proof)
         if broken:
             raise EquationBroken("; ".join(sentence(term) for term in broken))
-        shown = ("lines", "accepted", "rejected", "exact", "fuzzy", "suggested", "unmatched")
+        shown = (
+            *("lines", "accepted", "rejected", "exact", "fuzzy", "grouped"),
+            *("netted", "suggested", "unmatched"),
+        )
         await writing.finish(
             summary=summary.document,
             covered=loaded.covered,
             read_to_seq=loaded.read_to_seq,
-            supersedes=loaded.superseded,
+            supersedes=None if writing.held.run.dry_run else loaded.superseded,
             counts={name: summary.document[name] for name in shown}
-            | {"ledger_items": loaded.items.height},
+            | {
+                "ledger_items": loaded.items.height,
+                "partitions": PARTITIONS,
+                "partitions_done": PARTITIONS,
+            },
         )
         return summary
-
-    async def _read_statement(self, run: Run) -> Statement:
-        scales = dict(self.ledger.scales)
-        if run.input.kind is InputKind.API:
-            raw = await APIAdapter(run.config, hosts=self.inputs.api_hosts).read(run.business_date)
-            return await self.offload(_statement, raw, run.config, scales, run.source)
-        path = self._path(run)
-        limit = self.inputs.file_bytes_max
-        return await self.offload(_read_file, path, limit, run.config, scales, run.source)
-
-    def _path(self, run: Run) -> Path:
-        if run.input.kind is InputKind.INBOX:
-            return resolve_in_inbox(self.inputs.inbox, run.input.name)
-        if run.input.kind is InputKind.UPLOAD:
-            return self.inputs.uploads / run.input.name
-        return Path(run.input.name)
 
     async def _read_ledger(self, run: Run, reading: history.Reading) -> tuple[int, pl.DataFrame]:
         if run.population != ALL:
@@ -318,20 +299,21 @@ class ReconEngine:
         return head, pl.concat(parts)
 
 
-def _settled(run: Run, loaded: Loaded, rows: pl.DataFrame) -> Decided:
+def _settled(run: Run, loaded: Loaded, left: pl.DataFrame, outcome: Outcome) -> Decided:
+    members = decisions.described(outcome.members, outcome.rows)
     settlement = history.settle(
         universe=loaded.universe,
         items=_plain_items(loaded.items),
         taken_items=loaded.taken_items,
-        auto=decisions.pairs(rows, Disposition.AUTO),
-        suggested=decisions.pairs(rows, Disposition.SUGGESTED),
+        matches=decisions.matches(outcome.rows, members),
         memory=loaded.memory,
         covered_before=loaded.covered_before,
         covered=loaded.covered.joined(loaded.covered_before),
         margins=Margins.of(run.config),
         watermark=loaded.read_after_seq,
     )
-    return Decided(rows, settlement)
+    compared = left.select("record_id", "currency", "amount_minor")
+    return Decided(outcome.rows, members, compared, asdict(outcome.counts), settlement)
 
 
 def _summary(loaded: Loaded, decided: Decided) -> Summary:
@@ -343,26 +325,12 @@ def _summary(loaded: Loaded, decided: Decided) -> Summary:
         items=loaded.items,
         settlement=decided.settlement,
         rows=decided.rows,
+        members=decided.members,
+        compared=decided.compared,
+        search=decided.search,
         covered=loaded.covered,
         read_to_seq=loaded.read_to_seq,
     )
-
-
-def _read_file(
-    path: Path, bytes_max: int, config: SourceConfig, scales: dict[str, int], source: str
-) -> Statement:
-    raw = CSVReader(config).read(path, size_max=bytes_max)
-    return _statement(raw, config, scales, source)
-
-
-def _statement(
-    raw: records.RawRead, config: SourceConfig, scales: dict[str, int], source: str
-) -> Statement:
-    found = normalise(raw, config, scales)
-    prints = zip(found.accepted["fingerprint"], found.accepted["ordinal"], strict=True)
-    ids = [record_id(source, fingerprint, ordinal) for fingerprint, ordinal in prints]
-    accepted = found.accepted.with_columns(pl.Series("record_id", ids, dtype=pl.String))
-    return Statement(raw.lines, accepted, found.rejected)
 
 
 def _instants(days: Days, zone: ZoneInfo) -> tuple[datetime, datetime]:

@@ -4,9 +4,8 @@ A run writes in one atomic step, and only while it still holds its leases: whoev
 after us has raised its token, and then nothing of ours lands. A crash leaves nothing half-written.
 """
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,15 +15,14 @@ from uuid import UUID
 import asyncpg
 import polars as pl
 
-from recon_service.domain.history import Days, PastRun, Side
+from recon_service.domain.history import Days, Ending, PastRun, Side
 from recon_service.domain.run import Claim
 from recon_service.repositories import runs
+from recon_service.repositories.copying import copy_rows
+from recon_service.repositories.history import ACTIVE_ITEMS
 from shared.database import connect
 
-COPY_ROWS = 50_000
 LOCK_WAIT = "10s"
-_END_OF_DATA = r"([\r\n])\\\."
-_INSTANT_FORMAT = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 # The run and its leases, held until we commit, if they are still ours.
 _LOCK_RUN = "SELECT token, status FROM recon.runs WHERE run_id = $1 FOR UPDATE"
@@ -38,29 +36,37 @@ _RELEASE_MATCHES = "DELETE FROM recon.active_matches WHERE run_id = $1"
 _SUPERSEDE = "UPDATE recon.runs SET superseded_by = $2 WHERE run_id = $1"
 
 # Where the source has moved to another account: the old one's items are open again.
-_REOPEN_EVENTS = """
-INSERT INTO recon.break_events (side, scope, key, run_id, state, late, at)
-SELECT 'ledger', population, internal_id, $3, 'open', false, $4
-FROM recon.active_matches WHERE run_id = $1 AND population <> $2
-"""
-_REOPEN_BREAKS = """
+_OF_RUN = "i.population <> $1 AND i.run_id = $4"
+_OF_ITEMS = "(i.population, i.internal_id) IN (SELECT * FROM unnest($4::text[], $5::text[]))"
+_REOPEN = f"""
+WITH freed AS (SELECT * FROM ({ACTIVE_ITEMS}) AS i WHERE {{which}}),
+said AS (
+    INSERT INTO recon.break_events (side, scope, key, run_id, state, late, at)
+    SELECT 'ledger', population, internal_id, $2, 'open', false, $3
+    FROM freed WHERE population <> $1)
 INSERT INTO recon.breaks
     (side, scope, key, state, late, source, run_id, opened_at, changed_at, reference, date, at,
      currency, scale, amount_minor, text, counterparty, seq, recorded_at)
-SELECT 'ledger', a.population, a.internal_id, 'open', false, a.source, $3, $4, $4,
-       l.internal_reference, l.internal_date, l.internal_at, l.internal_currency,
-       l.internal_scale, l.internal_amount_minor, l.internal_text, l.internal_counterparty,
-       l.internal_seq, l.internal_recorded_at
-FROM recon.active_matches a JOIN recon.match_log l USING (run_id, record_id)
-WHERE a.run_id = $1 AND a.population <> $2
+SELECT 'ledger', population, internal_id, 'open', false, source, $2, $3, $3, reference, date, at,
+       currency, scale, amount_minor, text, counterparty, seq, recorded_at
+FROM freed WHERE population <> $1
 ON CONFLICT (side, scope, key) DO UPDATE
     SET state = excluded.state, run_id = excluded.run_id, changed_at = excluded.changed_at
-"""
+"""  # noqa: S608 (put together from constants)
 
-# End matches whose records no statement in force holds; say so in the runs that made them.
+# End whole matches of which a record is in no statement in force; say so in the runs that made
+# them. A group's ledger items that stand beside no record are ended by name.
 _END_MATCHES = """
-WITH ended AS (DELETE FROM recon.active_matches WHERE record_id = ANY ($1::uuid[]) RETURNING run_id)
-SELECT run_id::text, count(*) AS matches FROM ended GROUP BY run_id
+WITH by_record AS (
+    DELETE FROM recon.active_matches WHERE record_id = ANY ($1::uuid[])
+    RETURNING run_id, coalesce(match_id, record_id::text) AS match),
+by_item AS (
+    DELETE FROM recon.active_matches a USING unnest($2::text[], $3::text[]) AS e (place, item)
+    WHERE a.population = e.place AND a.internal_id = e.item AND a.record_id IS NULL
+    RETURNING a.run_id, a.match_id AS match)
+SELECT run_id::text, count(DISTINCT match) AS matches
+FROM (SELECT * FROM by_record UNION ALL SELECT * FROM by_item) AS ended
+GROUP BY run_id ORDER BY run_id
 """
 
 # Give known breaks their new state.
@@ -127,18 +133,19 @@ class Writing:
         assert past == expected, "the attempt in force changed under the lease"
         if past is None:
             return
-        moved = UUID(past.run_id), run.population, UUID(run.run_id), self.decided_at
-        await self.connection.execute(_REOPEN_EVENTS, *moved)
-        await self.connection.execute(_REOPEN_BREAKS, *moved)
+        await self._reopen(_OF_RUN, UUID(past.run_id))
         await self.connection.execute(_RELEASE_MATCHES, UUID(past.run_id))
         await self.connection.execute(_SUPERSEDE, UUID(past.run_id), UUID(run.run_id))
         await runs.append_event(self.connection, past.run_id, "superseded", {"by": run.run_id})
 
-    async def end_matches(self, records: Collection[str]) -> None:
-        """End other runs' matches of records that no statement in force holds any more."""
-        if not records:
+    async def end_matches(self, ending: Ending) -> None:
+        """End other runs' matches that rest on a record that no statement in force holds."""
+        if not ending.records:
             return
-        for row in await self.connection.fetch(_END_MATCHES, list(records)):
+        places, items = [place for place, _ in ending.items], [item for _, item in ending.items]
+        await self._reopen(_OF_ITEMS, places, items)
+        ended = await self.connection.fetch(_END_MATCHES, list(ending.records), places, items)
+        for row in ended:
             detail = {"by": self.held.run.run_id, "matches": row["matches"]}
             await runs.append_event(self.connection, row["run_id"], "released", detail)
 
@@ -166,16 +173,16 @@ class Writing:
         """Keep what became of each line of the statement."""
         await self._copy("run_records", lines.with_columns(*self._constants("run_id")))
 
-    async def append_log(self, rows: pl.DataFrame) -> None:
-        """Append the decisions to the match log and put the automatic ones in force."""
+    async def append_log(self, rows: pl.DataFrame, members: pl.DataFrame) -> None:
+        """Append the decisions, and who is in each match that is not one-to-one."""
         constants = self._constants("run_id", "source", "business_date", "attempt", "decided_at")
         await self._copy("match_log", rows.with_columns(*constants))
-        await self._copy(
-            "active_matches",
-            rows.filter("matched").select(
-                "record_id", "internal_id", *self._constants("run_id", "source", "population")
-            ),
-        )
+        await self._copy("match_members", members.with_columns(*self._constants("run_id")))
+
+    async def put_in_force(self, matches: pl.DataFrame) -> None:
+        """Put matches in force; PostgreSQL refuses a record or ledger item that is in another."""
+        constants = self._constants("run_id", "source", "population")
+        await self._copy("active_matches", matches.with_columns(*constants))
 
     async def change_breaks(
         self, side: Side, scope: str, changes: pl.DataFrame, opened: pl.DataFrame
@@ -234,6 +241,13 @@ class Writing:
         await runs.append_event(self.connection, run_id, "finished", dict(counts))
         await runs.release_leases(self.connection, run_id)
 
+    async def _reopen(self, which: str, *names: object) -> None:
+        run = self.held.run
+        statement = _REOPEN.format(which=which)
+        await self.connection.execute(
+            statement, run.population, UUID(run.run_id), self.decided_at, *names
+        )
+
     def _constants(self, *names: str, **more: str) -> list[pl.Expr]:
         run = self.held.run
         values: dict[str, Any] = {
@@ -252,28 +266,7 @@ class Writing:
         return pl.lit(self.decided_at, dtype=pl.Datetime("us", "UTC"))
 
     async def _copy(self, table: str, rows: pl.DataFrame) -> None:
-        if rows.is_empty():
-            return
-        await self.connection.copy_to_table(
-            table,
-            source=_csv_parts(rows),
-            columns=rows.columns,
-            schema_name="recon",
-            format="csv",
-        )
-
-
-async def _csv_parts(rows: pl.DataFrame) -> AsyncIterator[bytes]:
-    """Yield the rows as CSV: null is nothing, an empty text is a pair of quotes.
-
-    A line of a text that begins with \\. would end the data before PostgreSQL 18: it gets a space.
-    """
-    rows = rows.with_columns(pl.col(pl.String).str.replace_all(_END_OF_DATA, "${1} \\."))
-    for part in rows.iter_slices(COPY_ROWS):
-        text = await asyncio.to_thread(
-            part.write_csv, include_header=False, datetime_format=_INSTANT_FORMAT
-        )
-        yield text.encode()
+        await copy_rows(self.connection, table, rows)
 
 
 async def _require_leases(connection: asyncpg.Connection, held: Claim) -> None:

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 _WITHOUT_RUN = """
 SELECT d FROM unnest($2::date[]) AS d
 WHERE NOT EXISTS (SELECT FROM recon.runs
-                  WHERE source = $1 AND business_date = d
+                  WHERE source = $1 AND business_date = d AND NOT dry_run
                     AND (status <> 'failed' OR trigger = 'nightly'))
 ORDER BY d
 """

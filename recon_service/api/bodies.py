@@ -1,4 +1,4 @@
-"""The JSON that reconciliation takes and gives, as models with examples for Swagger."""
+"""The JSON of runs and summaries, and what all bodies share, with examples for Swagger."""
 
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
@@ -7,8 +7,7 @@ from uuid import UUID
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from recon_service.domain.config import SourceConfig
-from shared.text import Day, SafeStr
+from shared.text import Day, Metadata, SafeStr
 
 RUN_EXAMPLE = "01980b5c-7001-7b2c-8e3d-0d4f4d1f2b20"
 LOG_EXAMPLE = "987654321"
@@ -37,15 +36,15 @@ LogPath = Annotated[
 Score = Annotated[float, Field(ge=0, le=1)]
 
 
-class _In(BaseModel):
+class StrictIn(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class _Out(BaseModel):
+class StrictOut(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class RunBody(_In):
+class RunBody(StrictIn):
     """Which statement to reconcile; without file or upload the one that the source names."""
 
     model_config = ConfigDict(
@@ -60,48 +59,72 @@ class RunBody(_In):
         default=None, description="a name below the inbox folder"
     )
     upload_id: Annotated[str, Field(pattern=UPLOAD_PATTERN)] | None = None
+    dry_run: bool = Field(
+        default=False, description="decide and keep the log, but put nothing in force"
+    )
+    policy: Metadata | None = Field(
+        default=None,
+        description="what a dry run tries out: a JSON merge patch of the source's policy",
+        examples=[{"amount_tolerance": {"absolute": "0.05"}}],
+    )
 
     @model_validator(mode="after")
     def _one_statement(self) -> "RunBody":
         if self.file_path is not None and self.upload_id is not None:
             raise ValueError("give `file_path` or `upload_id`, not both")
+        if self.policy is not None and not self.dry_run:
+            raise ValueError("another `policy` is for a dry run; change the source to keep it")
         return self
 
 
-class RunAccepted(_Out):
+class RunAccepted(StrictOut):
     run_id: UUID
     source: str
     date: Day
     attempt: int
+    dry_run: bool
     status: Literal["queued"]
     status_url: str
 
 
-class RunError(_Out):
+class RunError(StrictOut):
     code: str
     detail: str
 
 
-class StatementOut(_Out):
+class StatementOut(StrictOut):
     kind: Literal["inbox", "path", "upload", "api"]
     name: str | None
 
 
-class UnderWayOut(_Out):
+class ProgressOut(StrictOut):
+    """How far a run has come; a partition is a population, matched and committed in one step."""
+
+    phases_done: int
+    phases: int
+    partitions_done: int
+    partitions: int
+
+
+class UnderWayOut(StrictOut):
     run_id: UUID
     attempt: int
     status: str
     phase: str | None
+    progress: ProgressOut
     counts: dict[str, int]
 
 
-class RunOut(_Out):
+class RunOut(StrictOut):
     run_id: UUID
     source: str
     date: Day
     attempt: int
     status: Literal["queued", "running", "finished", "failed"]
+    dry_run: bool = Field(description="its decisions are shown by its id and are not in force")
+    policy: dict[str, Any] | None = Field(description="what a dry run changes of the policy")
     phase: str | None = Field(description="reading, ledger, matching or writing while it runs")
+    progress: ProgressOut
     counts: dict[str, int]
     trigger: Literal["manual", "nightly"]
     source_version: int
@@ -119,12 +142,12 @@ class RunStatusOut(RunOut):
     active: list[UnderWayOut] = Field(description="other attempts of the date under way")
 
 
-class StatusOut(_Out):
+class StatusOut(StrictOut):
     date: Day
     runs: list[RunStatusOut]
 
 
-class RunEventOut(_Out):
+class RunEventOut(StrictOut):
     at: datetime
     kind: str
     detail: dict[str, Any]
@@ -134,34 +157,57 @@ class RunWithEventsOut(RunOut):
     events: list[RunEventOut]
 
 
-class RunPage(_Out):
+class RunPage(StrictOut):
     runs: list[RunOut]
     next_cursor: str | None
     next: str | None
 
 
-class ScoresOut(_Out):
+class ScoresOut(StrictOut):
     lowest: Score
     highest: Score
 
 
-class CarriedOut(_Out):
+class CarriedOut(StrictOut):
     records: int
     auto: int
     suggested: int
     unmatched: int
+    netted: int
 
 
-class LedgerOut(_Out):
+class LedgerOut(StrictOut):
     read: int
     matched: int
     suggested: int
     timing: int = Field(description="too young to be missing in the bank's statement")
     unmatched: int
+    netted: int = Field(description="cancelled out within the ledger")
     another_day: int = Field(description="matched by another run, or outside of all statements")
 
 
-class TermOut(_Out):
+class MatchKindOut(StrictOut):
+    """Matches of one kind, carried records' too, with both of their sides."""
+
+    match_type: Literal["exact", "fuzzy", "group", "netted"]
+    decision: Literal["auto", "suggested", "netted"]
+    matches: int
+    records: int
+    items: int
+    values: dict[str, dict[str, str]] = Field(description="currency, then side, as decimals")
+
+
+class CauseOut(StrictOut):
+    """Records that differ from the ledger, or are not in it, for one reason."""
+
+    cause: str
+    decision: Literal["auto", "suggested", "unmatched", "netted"]
+    records: int
+    values: dict[str, str] = Field(description="what the records are worth, by currency")
+    differences: dict[str, str] = Field(description="how much more that is than the ledger has")
+
+
+class TermOut(StrictOut):
     equation: str
     currency: str | None
     left: str
@@ -169,35 +215,41 @@ class TermOut(_Out):
     holds: bool
 
 
-class EquationOut(_Out):
+class EquationOut(StrictOut):
     proved: bool
     terms: list[TermOut]
 
 
-class SpanOut(_Out):
+class SpanOut(StrictOut):
     first: Day
     last: Day
 
 
-class SummaryOut(_Out):
+class SummaryOut(StrictOut):
     """What a finished run counted. Lines are the file's; carried records are earlier days'."""
 
     run_id: UUID
     source: str
     date: Day
     attempt: int
+    dry_run: bool
     finished_at: datetime
     lines: int
     accepted: int
     rejected: int
     exact: int
     fuzzy: int
+    grouped: int = Field(description="lines in a match of more than two")
+    netted: int = Field(description="lines that cancel each other out")
     suggested: int
     unmatched: int
     already_reconciled: int
     fuzzy_scores: ScoresOut | None
     carried: CarriedOut
     ledger: LedgerOut
+    matches: list[MatchKindOut]
+    causes: list[CauseOut]
+    search: dict[str, int] = Field(description="what the matcher looked at and what it cut short")
     values: dict[str, dict[str, dict[str, str]]] = Field(
         description="the same by value: side, then currency, then bucket, as decimal strings"
     )
@@ -206,136 +258,6 @@ class SummaryOut(_Out):
     equation: EquationOut
 
 
-class SummariesOut(_Out):
+class SummariesOut(StrictOut):
     date: Day
     summaries: list[SummaryOut]
-
-
-class LogEntryOut(_Out):
-    external_id: str | None
-    internal_id: str | None
-    internal_reference: str | None
-    matched: bool
-    match_type: Literal["exact", "fuzzy", "none"]
-    decision: Literal["auto", "suggested", "unmatched"]
-    score: Score | None
-    evidence: dict[str, Any]
-    reason: str
-    cause: str | None
-    log_id: int
-    run_id: UUID
-    source: str
-    date: Day
-    attempt: int
-    decided_at: datetime
-    record_id: UUID
-    line_no: int | None = Field(description="null for a record carried in from an earlier day")
-    carried: bool
-    external_currency: str
-    external_amount: str
-    external_date: Day
-    external_at: datetime
-    external_text: str | None
-    internal_currency: str | None
-    internal_amount: str | None
-    internal_date: Day | None
-    internal_at: datetime | None
-    internal_text: str | None
-
-
-class LogPage(_Out):
-    logs: list[LogEntryOut]
-    next_cursor: str | None
-    next: str | None
-
-
-class RejectedOut(_Out):
-    run_id: UUID
-    source: str
-    date: Day
-    attempt: int
-    line_no: int
-    byte_offset: int | None
-    reason: str
-    raw: str | None
-
-
-class RejectedPage(_Out):
-    rejected: list[RejectedOut]
-    next_cursor: str | None
-    next: str | None
-
-
-class BreakOut(_Out):
-    side: Literal["external", "ledger"]
-    key: str = Field(description="the record's id, or the ledger item's")
-    kind: Literal["missing_in_ledger", "missing_in_bank", "suggested"]
-    status: Literal["open", "suggested", "timing", "outside", "resolved", "withdrawn"]
-    late: bool = Field(description="recorded in the ledger after its days had been reconciled")
-    source: str
-    population: str | None
-    run_id: UUID = Field(description="the run that last changed it")
-    opened_at: datetime
-    changed_at: datetime
-    reference: str | None
-    date: Day
-    at: datetime
-    currency: str
-    amount: str
-    text: str | None
-    counterparty: str | None
-
-
-class BreakPage(_Out):
-    breaks: list[BreakOut]
-    next_cursor: str | None
-    next: str | None
-
-
-class SourceBody(_In):
-    """A new source."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "card_csv",
-                    "config": {
-                        "kind": "csv",
-                        "columns": {
-                            "txn_id": "Reference",
-                            "timestamp": "Booked",
-                            "amount": "Amount",
-                            "description": "Text",
-                        },
-                        "fixed_currency": "EUR",
-                        "decimal_style": "1.234,56",
-                        "csv": {"delimiter": ";", "fallback_encoding": "cp1252"},
-                        "time_zone": "Europe/Berlin",
-                    },
-                }
-            ]
-        }
-    )
-
-    name: SourceName
-    config: dict[str, Any] = Field(description="the definition, as `config` of a source shows it")
-
-
-class SourceOut(_Out):
-    name: str
-    version: int
-    made_at: datetime
-    nightly_since: datetime | None
-    config: SourceConfig
-
-
-class SourcePage(_Out):
-    sources: list[SourceOut]
-    next_cursor: str | None
-    next: str | None
-
-
-class UploadOut(_Out):
-    upload_id: str = Field(description="the SHA-256 of the content")
-    size_bytes: int

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from recon_service.api.bodies import BreakPage, LogEntryOut, LogPage, LogPath, RejectedPage
+from recon_service.api.bodies import LogPath
+from recon_service.api.decision_bodies import BreakPage, LogEntryOut, LogPage, RejectedPage
 from recon_service.api.lists import AttemptQuery, DateQuery, RunQuery, SourceQuery
 from recon_service.dependencies import Held
 from recon_service.domain.errors import UnknownLogEntry
@@ -32,7 +33,10 @@ async def list_logs(
     source: SourceQuery = None,
     date: DateQuery = None,
     matched: Annotated[bool | None, Query(description="true: decided automatically")] = None,
-    decision: Annotated[Literal["auto", "suggested", "unmatched"] | None, Query()] = None,
+    decision: Annotated[Literal["auto", "suggested", "unmatched", "netted"] | None, Query()] = None,
+    match_type: Annotated[
+        Literal["exact", "fuzzy", "group", "netted", "none"] | None, Query()
+    ] = None,
     run_id: RunQuery = None,
     attempt: AttemptQuery = None,
     accept: Accept = None,
@@ -41,10 +45,11 @@ async def list_logs(
 ) -> Response:
     """The match log, one row per decided record, of the attempts in force unless told otherwise.
 
-    `matched` is true where the decision is `auto`; suggested rows name their counterpart too.
+    `matched` is true where the decision is `auto`; suggested rows name their counterpart too. A
+    dry run's decisions are shown by its `run_id`.
     """
     after = decode_cursor("logs", cursor, int)
-    wanted = LogFilter(RunFilter(source, date, attempt, run_id), matched, decision)
+    wanted = LogFilter(RunFilter(source, date, attempt, run_id), matched, decision, match_type)
     if media_type := offered_stream(accept):
         return await held.streams.response(logs.log_stream(wanted, media_type), media_type)
     documents, last = await logs.log_page(

@@ -19,11 +19,15 @@ from recon_service.api.bodies import (
     RunWithEventsOut,
     StatusOut,
     SummariesOut,
+    SummaryOut,
 )
 from recon_service.api.lists import AttemptQuery, DateQuery, SourceQuery
+from recon_service.api.validation import validated
 from recon_service.dependencies import Held, Resources
+from recon_service.domain.config import patched
 from recon_service.domain.errors import (
     DateInFuture,
+    InvalidPolicy,
     InvalidStatement,
     LaterRunDepends,
     NoSummary,
@@ -31,7 +35,7 @@ from recon_service.domain.errors import (
     UnknownRun,
     UnknownSource,
 )
-from recon_service.domain.run import Input, InputKind
+from recon_service.domain.run import Input, InputKind, WhatIf
 from recon_service.readers.errors import SourceUnreadable
 from recon_service.readers.files import resolve_in_inbox
 from recon_service.repositories import runs, views
@@ -59,6 +63,7 @@ router = APIRouter(prefix="/recon", tags=["runs"], route_class=StrictJSONRoute)
     | problem_responses(
         UnknownSource,
         InvalidStatement,
+        InvalidPolicy,
         DateInFuture,
         LaterRunDepends,
         RunQueueFull,
@@ -69,7 +74,9 @@ router = APIRouter(prefix="/recon", tags=["runs"], route_class=StrictJSONRoute)
 async def ask_for_run(body: RunBody, held: Held, key: KeyHeader) -> Response:
     """Queue a run. It is a new attempt if the date was reconciled before, and supersedes it.
 
-    Runs of one source never overlap. With an `Idempotency-Key` a retry gets the first answer.
+    A dry run decides as if it superseded it, by another policy where one is given, and puts
+    nothing in force. Runs of one source never overlap. With an `Idempotency-Key` a retry gets the
+    first answer.
     """
     identified = identify(key, "run", body.model_dump(mode="json"))
     async with atomic(held.database) as connection:
@@ -79,6 +86,7 @@ async def ask_for_run(body: RunBody, held: Held, key: KeyHeader) -> Response:
         if source is None:
             raise _unknown(body.source)
         require_past(body.date, source, held)
+        what_if = _what_if(source, body)
         statement = await _statement(connection, source, body, held)
         requested = await runs.request_run(
             connection,
@@ -88,17 +96,20 @@ async def ask_for_run(body: RunBody, held: Held, key: KeyHeader) -> Response:
             statement=statement,
             request_id=current_request_id(),
             queue_max=held.settings.queue_max,
+            what_if=what_if,
         )
         assert requested is not None, "only a nightly run can be there already"
         run_id, attempt = requested
         day = body.date.isoformat()
+        of_date = f"/recon/status/{day}?source={source.name}&attempt={attempt}"
         document = {
             "run_id": run_id,
             "source": source.name,
             "date": day,
             "attempt": attempt,
+            "dry_run": body.dry_run,
             "status": "queued",
-            "status_url": f"/recon/status/{day}?source={source.name}&attempt={attempt}",
+            "status_url": f"/recon/runs/{run_id}" if body.dry_run else of_date,
         }
         text = json.dumps(document)
         await keep_answer(connection, identified, 202, text)
@@ -132,6 +143,7 @@ async def status_of_date(
                         "attempt": other.attempt,
                         "status": other.status,
                         "phase": other.phase,
+                        "progress": other.facts["progress"],
                         "counts": other.counts,
                     }
                     for other in under_way
@@ -173,10 +185,11 @@ async def list_runs(
     source: SourceQuery = None,
     date: DateQuery = None,
     status: Annotated[Literal["queued", "running", "finished", "failed"] | None, Query()] = None,
+    dry_run: Annotated[bool | None, Query(description="only (no) dry runs")] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """Every attempt, newest first, superseded and failed ones too."""
+    """Every attempt, newest first, superseded and failed ones and dry runs too."""
     before = decode_cursor("runs", cursor, str)
     async with plain(held.database) as connection:
         found, more = await views.list_runs(
@@ -184,6 +197,7 @@ async def list_runs(
             source=source,
             day=date,
             status=status,
+            dry_run=dry_run,
             before=_run_id(before[0]) if before else None,
             limit=limit,
         )
@@ -211,6 +225,21 @@ async def get_run(run_id: RunPath, held: Held) -> dict[str, Any]:
     return run_document(found) | {"events": events}
 
 
+@router.get(
+    "/runs/{run_id}/summary",
+    summary="Read the result of a run",
+    response_model=SummaryOut,
+    responses=problem_responses(NoSummary),
+)
+async def summary_of_run(run_id: RunPath, held: Held) -> dict[str, Any]:
+    """What a finished run counted, in force or not, a dry run's too."""
+    async with plain(held.database) as connection:
+        found = await views.summary_of_run(connection, run_id)
+    if found is None:
+        raise NoSummary(f"there is no finished run {run_id}")
+    return found
+
+
 def run_document(run: views.ShownRun) -> dict[str, Any]:
     """Return a run as RunOut shows it."""
     document = asdict(run)
@@ -226,6 +255,15 @@ def require_past(day: date, source: Source, held: Resources) -> None:
             f"{day} has not begun in {source.config.time_zone}, where it is {today}",
             today=today.isoformat(),
         )
+
+
+def _what_if(source: Source, body: RunBody) -> WhatIf | None:
+    """Return what a dry run tries out. Raises InvalidPolicy."""
+    if not body.dry_run:
+        return None
+    policy = body.policy or {}
+    validated(lambda: patched(source.config, {"policy": policy}), InvalidPolicy)
+    return WhatIf(policy)
 
 
 async def _statement(

@@ -4,9 +4,10 @@ import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Request, Response
-from pydantic import ValidationError
 
-from recon_service.api.bodies import SourceBody, SourceOut, SourcePage, SourcePath
+from recon_service.api.bodies import SourcePath
+from recon_service.api.source_bodies import SourceBody, SourceOut, SourcePage
+from recon_service.api.validation import validated
 from recon_service.dependencies import Held
 from recon_service.domain.config import SourceConfig, patched
 from recon_service.domain.errors import (
@@ -36,7 +37,6 @@ from shared.text import Metadata
 
 router = APIRouter(prefix="/recon/sources", tags=["sources"], route_class=StrictJSONRoute)
 VERSION_MAX = 2**31 - 1
-ERRORS_SHOWN_MAX = 20
 IfMatch = Annotated[
     str | None,
     Header(max_length=40, description='the version that the change is meant for, as in "3"'),
@@ -83,7 +83,7 @@ async def get_sources(
 async def post_source(body: SourceBody, held: Held, key: KeyHeader) -> Response:
     """Define where a new source's statements come from, how they are read and matched."""
     identified = identify(key, "make source", body.model_dump(mode="json"))
-    config = _validated(lambda: SourceConfig.model_validate(body.config))
+    config = validated(lambda: SourceConfig.model_validate(body.config), InvalidSource)
     async with atomic(held.database) as connection:
         if kept := await first_answer(connection, identified):
             return _source_response(kept.document, kept.status, replayed=True)
@@ -128,7 +128,7 @@ async def patch_source(
             return _source_response(kept.document, kept.status, replayed=True)
         source = _known(await lock_source(connection, name), name)
         _require_version(source, if_match)
-        config = _validated(lambda: patched(source.config, changes))
+        config = validated(lambda: patched(source.config, changes), InvalidSource)
         changed = await change_source(connection, source, config, held.clock())
         document = _out(changed).model_dump_json()
         await keep_answer(connection, identified, 200, document)
@@ -200,22 +200,3 @@ def _require_version(source: Source, if_match: str | None) -> None:
         raise VersionMismatch(
             f"{source.name} is at version {source.version}", version=source.version
         )
-
-
-def _validated(make: Any) -> SourceConfig:
-    try:
-        config: SourceConfig = make()
-    except ValidationError as error:
-        errors = [
-            {
-                "location": [str(part) for part in one["loc"]],
-                "message": str(one["msg"]),
-                "kind": one["type"],
-            }
-            for one in error.errors()[:ERRORS_SHOWN_MAX]
-        ]
-        first = errors[0]
-        raise InvalidSource(
-            f"{'.'.join(first['location']) or 'config'}: {first['message']}", errors=errors
-        ) from error
-    return config

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request
 
-from recon_service.api.bodies import UploadOut
+from recon_service.api.source_bodies import UploadOut
 from recon_service.dependencies import Held
 from recon_service.domain.errors import InvalidStatement, UploadTooLarge
 from recon_service.repositories.atomic import plain

@@ -25,6 +25,7 @@ class Lines:
     auto: Bucket
     suggested: Bucket
     unmatched: Bucket
+    netted: Bucket
     already_reconciled: Bucket
 
 
@@ -36,6 +37,7 @@ class Carried:
     auto: Bucket
     suggested: Bucket
     unmatched: Bucket
+    netted: Bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,33 @@ class Items:
     suggested: Bucket
     timing: Bucket
     unmatched: Bucket
+    netted: Bucket
     another_day: Bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Tied:
+    """What matches of one kind hold: pairs, and the members of those that are no pairs."""
+
+    pairs: int = 0
+    records: int = 0
+    items: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """How the two sides hang together.
+
+    `compared` is what the automatically matched records are worth as the matcher sees them
+    (without a sign where the ledger's side has none), `differences` what they are worth more than
+    their ledger items.
+    """
+
+    auto: Tied
+    suggested: Tied
+    netted: Tied
+    compared: Values
+    differences: Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,36 +96,58 @@ class Term:
         return self.left == self.right
 
 
-def terms(lines: Lines, carried: Carried, items: Items) -> tuple[Term, ...]:
+def terms(lines: Lines, carried: Carried, items: Items, ties: Ties) -> tuple[Term, ...]:
     """Return every equation that a run must prove, by count and by value per currency."""
-    line_parts = (lines.auto, lines.suggested, lines.unmatched, lines.already_reconciled)
-    carried_parts = (carried.auto, carried.suggested, carried.unmatched)
-    item_parts = (items.matched, items.suggested, items.timing, items.unmatched, items.another_day)
     return (
         Term("lines = accepted + rejected", lines.lines, lines.accepted.count + lines.rejected),
         *_sums(
             "accepted",
-            "auto + suggested + unmatched + already reconciled",
+            "auto + suggested + unmatched + netted + already reconciled",
             lines.accepted,
-            line_parts,
+            (
+                lines.auto,
+                lines.suggested,
+                lines.unmatched,
+                lines.netted,
+                lines.already_reconciled,
+            ),
         ),
-        *_sums("carried", "auto + suggested + unmatched", carried.records, carried_parts),
+        *_sums(
+            "carried",
+            "auto + suggested + unmatched + netted",
+            carried.records,
+            (carried.auto, carried.suggested, carried.unmatched, carried.netted),
+        ),
         *_sums(
             "items read",
-            "matched + suggested + timing + unmatched + another day",
+            "matched + suggested + timing + unmatched + netted + another day",
             items.read,
-            item_parts,
+            (
+                items.matched,
+                items.suggested,
+                items.timing,
+                items.unmatched,
+                items.netted,
+                items.another_day,
+            ),
         ),
-        Term(
-            "records matched = items matched",
-            lines.auto.count + carried.auto.count,
-            items.matched.count,
-        ),
-        Term(
-            "records suggested = items suggested",
+        *_tied("matched", ties.auto, lines.auto.count + carried.auto.count, items.matched.count),
+        *_tied(
+            "suggested",
+            ties.suggested,
             lines.suggested.count + carried.suggested.count,
             items.suggested.count,
         ),
+        *_tied(
+            "netted", ties.netted, lines.netted.count + carried.netted.count, items.netted.count
+        ),
+        *_by_value(
+            "records matched = items matched + differences",
+            ties.compared,
+            _added(items.matched.values, ties.differences),
+        ),
+        *_by_value("records netted = 0", _added(lines.netted.values, carried.netted.values), {}),
+        *_by_value("items netted = 0", items.netted.values, {}),
     )
 
 
@@ -107,17 +157,25 @@ def failures(proof: tuple[Term, ...]) -> tuple[Term, ...]:
 
 
 def _sums(whole: str, parts: str, total: Bucket, buckets: tuple[Bucket, ...]) -> tuple[Term, ...]:
-    counted = Term(f"{whole} = {parts}", total.count, sum(bucket.count for bucket in buckets))
-    currencies = sorted({code for bucket in (total, *buckets) for code in bucket.values})
+    name = f"{whole} = {parts}"
+    counted = Term(name, total.count, sum(bucket.count for bucket in buckets))
+    return counted, *_by_value(name, total.values, _added(*(one.values for one in buckets)))
+
+
+def _tied(kind: str, tied: Tied, records: int, items: int) -> tuple[Term, Term]:
     return (
-        counted,
-        *(
-            Term(
-                f"{whole} = {parts}",
-                total.values.get(code, 0),
-                sum(bucket.values.get(code, 0) for bucket in buckets),
-                currency=code,
-            )
-            for code in currencies
-        ),
+        Term(f"records {kind} = in pairs + in groups", records, tied.pairs + tied.records),
+        Term(f"items {kind} = in pairs + in groups", items, tied.pairs + tied.items),
     )
+
+
+def _by_value(name: str, left: Values, right: Values) -> tuple[Term, ...]:
+    return tuple(
+        Term(name, left.get(code, 0), right.get(code, 0), currency=code)
+        for code in sorted(left.keys() | right.keys())
+    )
+
+
+def _added(*parts: Values) -> Values:
+    codes = {code for part in parts for code in part}
+    return {code: sum(part.get(code, 0) for part in parts) for code in codes}

@@ -10,8 +10,10 @@ AppError
 │   ├── LaterRunDepends     409  a later day counts a line as reconciled by the run to supersede
 │   ├── RunQueueFull        409  more runs of the source are waiting than it takes
 │   ├── SourceExists        409
+│   ├── RunsNotComparable   409  two runs of different sources, or one that has not finished
 │   └── VersionMismatch     412  If-Match names another version
 ├── InvalidSource           422  the definition of a source is not valid
+├── InvalidPolicy           422  the policy that a dry run is to try out is not valid
 ├── InvalidStatement        422  the file named by a request cannot be used
 ├── DateInFuture            422
 └── UploadTooLarge          413
@@ -49,12 +51,20 @@ class SourceExists(Conflict):
     code, title = "source_exists", "A source of that name exists"
 
 
+class RunsNotComparable(Conflict):
+    code, title = "runs_not_comparable", "The two runs cannot be compared"
+
+
 class VersionMismatch(AppError):
     code, title, status = "version_mismatch", "The source has another version by now", 412
 
 
 class InvalidSource(AppError):
     code, title, status = "invalid_source", "The definition of the source is not valid", 422
+
+
+class InvalidPolicy(AppError):
+    code, title, status = "invalid_policy", "The policy to try out is not valid", 422
 
 
 class InvalidStatement(AppError):

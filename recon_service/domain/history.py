@@ -47,6 +47,7 @@ class Disposition(StrEnum):
     AUTO = "auto"
     SUGGESTED = "suggested"
     UNMATCHED = "unmatched"
+    NETTED = "netted"
     ALREADY_RECONCILED = "already_reconciled"
 
 
@@ -57,6 +58,7 @@ class ItemClass(StrEnum):
     SUGGESTED = "suggested"
     TIMING = "timing"
     UNMATCHED = "unmatched"
+    NETTED = "netted"
     ANOTHER_DAY = "another_day"
 
 
@@ -135,6 +137,34 @@ class Universe:
     """record id -> the run whose match holds it"""
     carried: tuple[str, ...]
     withdrawn: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Matches of other runs that end as a whole: no statement in force holds one of their records.
+
+    `items` are (population, ledger item): a source may have moved to another account since.
+    """
+
+    records: frozenset[str] = frozenset()
+    items: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The records and ledger items that are in matches of one kind."""
+
+    records: frozenset[str] = frozenset()
+    items: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Who is in a match of each kind; `netted` ones cancel out within their own side."""
+
+    auto: Members = Members()
+    suggested: Members = Members()
+    netted: Members = Members()
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,15 +294,14 @@ def settle(
     universe: Universe,
     items: Mapping[str, Item],
     taken_items: Container[str],
-    auto: Mapping[str, str],
-    suggested: Mapping[str, str],
+    matches: Matches,
     memory: Memory,
     covered_before: Days | None,
     covered: Days,
     margins: Margins,
     watermark: int | None,
 ) -> Settlement:
-    """Return what the matches mean; `auto` and `suggested` map record to item.
+    """Return what the run's matches mean.
 
     `covered_before` is the population's coverage without this run, `covered` with it.
     """
@@ -281,17 +310,18 @@ def settle(
     carried: dict[str, Disposition] = {}
     for records, into in ((universe.free, lines), (universe.carried, carried)):
         for record in records:
-            into[record], record_states[record] = _record_outcome(record, auto, suggested)
-    matched_items, suggested_items = set(auto.values()), set(suggested.values())
+            into[record], record_states[record] = _record_outcome(record, matches)
     classes: dict[str, ItemClass] = {}
     item_states: dict[str, State] = {}
     for key, item in items.items():
         if key in taken_items:
             classes[key] = ItemClass.ANOTHER_DAY
-        elif key in matched_items:
+        elif key in matches.auto.items:
             classes[key], item_states[key] = ItemClass.MATCHED, State.RESOLVED
-        elif key in suggested_items:
+        elif key in matches.suggested.items:
             classes[key], item_states[key] = ItemClass.SUGGESTED, State.SUGGESTED
+        elif key in matches.netted.items:
+            classes[key], item_states[key] = ItemClass.NETTED, State.RESOLVED
         else:
             item_states[key] = judge_day(item.day, covered, margins)
             classes[key] = _CLASS_OF_STATE[item_states[key]]
@@ -330,13 +360,13 @@ _CLASS_OF_STATE = {
 }
 
 
-def _record_outcome(
-    record: str, auto: Mapping[str, str], suggested: Mapping[str, str]
-) -> tuple[Disposition, State]:
-    if record in auto:
+def _record_outcome(record: str, matches: Matches) -> tuple[Disposition, State]:
+    if record in matches.auto.records:
         return Disposition.AUTO, State.RESOLVED
-    if record in suggested:
+    if record in matches.suggested.records:
         return Disposition.SUGGESTED, State.SUGGESTED
+    if record in matches.netted.records:
+        return Disposition.NETTED, State.RESOLVED
     return Disposition.UNMATCHED, State.OPEN
 
 

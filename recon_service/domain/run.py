@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from hashlib import sha256
+from typing import Any
 
 from recon_service.domain.config import SourceConfig
 
 ALL_TRANSACTIONS = "all"
+PHASES = ("reading", "ledger", "matching", "writing")
 
 
 class InputKind(StrEnum):
@@ -29,8 +30,19 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class WhatIf:
+    """A dry run: `policy` is a JSON merge patch of the source's policy, empty where it holds."""
+
+    policy: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
-    """One attempt to reconcile a source for a business date."""
+    """One attempt to reconcile a source for a business date.
+
+    A dry run decides and keeps its log like any other and puts nothing in force; its `config` may
+    hold another policy than the source's. Its attempts are numbered for themselves.
+    """
 
     run_id: str
     source: str
@@ -41,6 +53,7 @@ class Run:
     population: str
     input: Input
     request_id: str | None
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +74,3 @@ def population_of(config: SourceConfig) -> str:
 def lease_names(source: str, population: str) -> tuple[str, ...]:
     """Return the leases that a run needs, in the order in which everybody takes them."""
     return tuple(sorted((f"source:{source}", f"population:{population}")))
-
-
-def record_id(source: str, fingerprint: str, ordinal: int) -> str:
-    """Return the UUID (version 8) of a record: the same line gets the same id in every run."""
-    digest = sha256(f"{source}\n{fingerprint}\n{ordinal}".encode()).hexdigest()
-    variant = "89ab"[int(digest[16], 16) % 4]
-    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"

@@ -7,11 +7,15 @@ from typing import Any
 import polars as pl
 
 from recon_service.domain import equation
-from recon_service.domain.equation import Bucket, Carried, Items, Lines, Term
+from recon_service.domain.breakdown import causes, kinds_of_match
+from recon_service.domain.decisions import paired
+from recon_service.domain.equation import Bucket, Carried, Items, Lines, Term, Tied, Ties, Values
 from recon_service.domain.history import Days, Disposition, ItemClass, Settlement
 from shared.money import format_minor
 
 _NONE = Bucket()
+# What the summary calls the lines that a kind of match has taken.
+_TYPES = {"exact": "exact", "fuzzy": "fuzzy", "grouped": "group"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +35,18 @@ def summarise(
     items: pl.DataFrame,
     settlement: Settlement,
     rows: pl.DataFrame,
+    members: pl.DataFrame,
+    compared: pl.DataFrame,
+    search: Mapping[str, int],
     covered: Days,
     read_to_seq: int,
 ) -> Summary:
-    """Return the summary of a run; `rows` are the matcher's, `lines_read` the reader's count."""
+    """Return the summary of a run.
+
+    `rows` are the matcher's, `members` the `described` ones of matches that are no pairs,
+    `compared` the records with the amounts that the matcher saw, `search` what it looked at;
+    `lines_read` is the reader's count.
+    """
     by_line = _buckets(accepted, "record_id", settlement.lines)
     by_carried = _buckets(carried, "record_id", settlement.carried)
     by_item = _buckets(items, "internal_id", settlement.items)
@@ -45,6 +57,7 @@ def summarise(
         auto=by_line.get(Disposition.AUTO, _NONE),
         suggested=by_line.get(Disposition.SUGGESTED, _NONE),
         unmatched=by_line.get(Disposition.UNMATCHED, _NONE),
+        netted=by_line.get(Disposition.NETTED, _NONE),
         already_reconciled=by_line.get(Disposition.ALREADY_RECONCILED, _NONE),
     )
     brought = Carried(
@@ -52,6 +65,7 @@ def summarise(
         auto=by_carried.get(Disposition.AUTO, _NONE),
         suggested=by_carried.get(Disposition.SUGGESTED, _NONE),
         unmatched=by_carried.get(Disposition.UNMATCHED, _NONE),
+        netted=by_carried.get(Disposition.NETTED, _NONE),
     )
     ledger = Items(
         read=_whole(items),
@@ -59,26 +73,31 @@ def summarise(
         suggested=by_item.get(ItemClass.SUGGESTED, _NONE),
         timing=by_item.get(ItemClass.TIMING, _NONE),
         unmatched=by_item.get(ItemClass.UNMATCHED, _NONE),
+        netted=by_item.get(ItemClass.NETTED, _NONE),
         another_day=by_item.get(ItemClass.ANOTHER_DAY, _NONE),
     )
-    proof = equation.terms(lines, brought, ledger)
+    proof = equation.terms(lines, brought, ledger, _ties(rows, members, compared))
+    money = ("currency", "scale", "amount_minor")
+    records = pl.concat([frame.select("record_id", *money) for frame in (accepted, carried)])
     scales = _scales(accepted, carried, items)
-    in_file = rows.filter(
-        pl.col("record_id").is_in(accepted["record_id"].implode())
-        & (pl.col("decision") == Disposition.AUTO.value)
-    )
+    in_file = pl.col("record_id").is_in(accepted["record_id"].implode())
+    is_auto = pl.col("decision") == Disposition.AUTO.value
+    told = rows.filter(in_file | (pl.col("decision") != Disposition.UNMATCHED.value))
     document = {
         "lines": lines.lines,
         "accepted": lines.accepted.count,
         "rejected": lines.rejected,
-        "exact": in_file.filter(pl.col("match_type") == "exact").height,
-        "fuzzy": in_file.filter(pl.col("match_type") == "fuzzy").height,
+        **_by_type(rows.filter(in_file & is_auto)),
+        "netted": lines.netted.count,
         "suggested": lines.suggested.count,
         "unmatched": lines.unmatched.count,
         "already_reconciled": lines.already_reconciled.count,
-        "fuzzy_scores": _scores(in_file),
+        "fuzzy_scores": _scores(rows.filter(in_file & is_auto)),
         "carried": _counts(brought),
         "ledger": _counts(ledger),
+        "matches": kinds_of_match(rows, members, records, items.select("internal_id", *money)),
+        "causes": causes(told, records),
+        "search": dict(search),
         "values": {
             "lines": _values(lines, scales),
             "carried": _values(brought, scales),
@@ -100,6 +119,37 @@ def sentence(failed: Term) -> str:
     return f"{failed.name} does not hold: {failed.left} is not {failed.right}{unit}"
 
 
+def _by_type(matched: pl.DataFrame) -> dict[str, int]:
+    """Return how many lines were matched by which kind of match."""
+    counts = dict(matched.group_by("match_type").len().rows())
+    return {name: counts.get(kind, 0) for name, kind in _TYPES.items()}
+
+
+def _ties(rows: pl.DataFrame, members: pl.DataFrame, compared: pl.DataFrame) -> Ties:
+    """Return what the matches hold, counted from them and not from what was settled."""
+    pairs = paired(rows)
+
+    def tied(decision: Disposition) -> Tied:
+        wanted = pl.col("decision") == decision.value
+        of_kind = members.filter(wanted)
+        return Tied(
+            pairs=pairs.filter(wanted).height,
+            records=of_kind.filter(pl.col("side") == "record").height,
+            items=of_kind.filter(pl.col("side") == "item").height,
+        )
+
+    matched = rows.filter(pl.col("decision") == Disposition.AUTO.value).join(
+        compared.select("record_id", "currency", "amount_minor"), on="record_id", how="inner"
+    )
+    return Ties(
+        auto=tied(Disposition.AUTO),
+        suggested=tied(Disposition.SUGGESTED),
+        netted=tied(Disposition.NETTED),
+        compared=_sums(matched, "amount_minor"),
+        differences=_sums(matched, "residual_minor"),
+    )
+
+
 def _buckets(frame: pl.DataFrame, key: str, found: Mapping[str, Any]) -> dict[str, Bucket]:
     classes = pl.DataFrame(
         {key: list(found), "class": [one.value for one in found.values()]},
@@ -113,9 +163,13 @@ def _buckets(frame: pl.DataFrame, key: str, found: Mapping[str, Any]) -> dict[st
 
 
 def _whole(frame: pl.DataFrame) -> Bucket:
+    return Bucket(frame.height, _sums(frame, "amount_minor"))
+
+
+def _sums(frame: pl.DataFrame, column: str) -> Values:
     # 128 bits: the sum of many amounts of 18 digits does not fit into 64.
-    sums = frame.group_by("currency").agg(pl.col("amount_minor").cast(pl.Int128).sum())
-    return Bucket(frame.height, {code: int(total) for code, total in sorted(sums.rows())})
+    sums = frame.group_by("currency").agg(pl.col(column).cast(pl.Int128).sum())
+    return {code: int(total) for code, total in sorted(sums.rows())}
 
 
 def _scales(*frames: pl.DataFrame) -> dict[str, int]:

@@ -7,7 +7,8 @@ _EXAMPLES = """
 SELECT r.run_id::text,
        (SELECT l.log_id::text FROM recon.match_log l WHERE l.run_id = r.run_id
         ORDER BY l.log_id LIMIT 1) AS log_id
-FROM recon.runs r WHERE r.status = 'finished' ORDER BY r.run_id DESC LIMIT 1
+FROM recon.runs r WHERE r.status = 'finished' AND NOT r.dry_run
+ORDER BY r.run_id DESC LIMIT 1
 """
 
 _MIGRATED = """

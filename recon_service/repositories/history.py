@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 import polars as pl
 
-from recon_service.domain.history import PastRun, Side, State
+from recon_service.domain.history import Ending, PastRun, Side, State
 from recon_service.domain.records import ACCEPTED_SCHEMA
 from recon_service.readers.ledger_reader import ITEM_COLUMNS
 from recon_service.repositories.runs import past_run
@@ -15,7 +15,8 @@ from recon_service.repositories.runs import past_run
 _POPULATION = """
 SELECT run_id, source, business_date, attempt, covered_first, covered_last, read_to_seq
 FROM recon.runs
-WHERE population = $1 AND status = 'finished' AND superseded_by IS NULL ORDER BY run_id
+WHERE population = $1 AND status = 'finished' AND superseded_by IS NULL AND NOT dry_run
+ORDER BY run_id
 """
 
 # Records of a source that are open, and those that the superseded run matched.
@@ -23,7 +24,7 @@ _REMEMBERED_RECORDS = """
 SELECT key FROM recon.breaks WHERE side = 'external' AND scope = $1
   AND state IN ('open', 'suggested', 'timing', 'outside')
 UNION
-SELECT record_id::text FROM recon.active_matches WHERE run_id = $2
+SELECT record_id::text FROM recon.active_matches WHERE run_id = $2 AND record_id IS NOT NULL
 ORDER BY 1
 """
 
@@ -32,7 +33,7 @@ _REFERRED_TO = """
 SELECT DISTINCT l.record_id::text
 FROM recon.run_records l JOIN recon.runs r USING (run_id)
 WHERE l.record_id = ANY ($1::uuid[]) AND r.status = 'finished' AND r.superseded_by IS NULL
-  AND r.run_id IS DISTINCT FROM $2
+  AND NOT r.dry_run AND r.run_id IS DISTINCT FROM $2
 """
 
 # Matches in force of these records, other than the superseded run's.
@@ -48,32 +49,56 @@ FROM recon.run_records l JOIN recon.active_matches a USING (record_id)
 WHERE l.run_id = $1 AND a.run_id <> $1
 """
 
+# The whole matches in force that hold one of these records.
+_WHOLE_MATCHES = """
+SELECT record_id::text, population, internal_id FROM recon.active_matches
+WHERE record_id = ANY ($1::uuid[]) AND match_id IS NULL
+UNION ALL
+SELECT a.record_id::text, a.population, a.internal_id
+FROM (SELECT DISTINCT run_id, match_id FROM recon.active_matches
+      WHERE record_id = ANY ($1::uuid[]) AND match_id IS NOT NULL) AS whole
+JOIN recon.active_matches a USING (run_id, match_id)
+"""
+
 # Matches in force of these ledger items, other than the superseded run's and those that end.
 _TAKEN_ITEMS = """
 SELECT internal_id FROM recon.active_matches
 WHERE population = $1 AND internal_id = ANY ($2::text[]) AND run_id IS DISTINCT FROM $3
-  AND NOT record_id = ANY ($4::uuid[])
+  AND NOT internal_id = ANY ($4::text[])
 """
 
-# Ledger items of a population that are remembered, those that the superseded run matched, and
-# those of matches that end because no statement in force holds their record.
-_REMEMBERED_ITEMS = """
+# Ledger items in a match in force, as they were when it was made.
+ACTIVE_ITEMS = """
+SELECT a.run_id, a.source, a.population, a.internal_id, l.internal_seq AS seq,
+       l.internal_reference AS reference, l.internal_date AS date, l.internal_at AS at,
+       l.internal_recorded_at AS recorded_at, l.internal_amount_minor AS amount_minor,
+       l.internal_scale AS scale, l.internal_currency AS currency, l.internal_text AS text,
+       l.internal_counterparty AS counterparty
+FROM recon.active_matches a JOIN recon.match_log l USING (run_id, record_id)
+WHERE a.match_id IS NULL
+UNION ALL
+SELECT a.run_id, a.source, a.population, a.internal_id, m.seq, m.reference, m.date, m.at,
+       m.recorded_at, m.amount_minor, m.scale, m.currency, m.text, m.counterparty
+FROM recon.active_matches a
+JOIN recon.match_members m ON m.run_id = a.run_id AND m.side = 'ledger' AND m.key = a.internal_id
+WHERE a.match_id IS NOT NULL
+"""
+
+# Ledger items of a population that are remembered, and those of matches that are freed: the
+# superseded run's, and those that end because no statement in force holds their record.
+_REMEMBERED_ITEMS = f"""
 SELECT key, seq, reference, at, recorded_at, amount_minor, scale, currency, text, counterparty
 FROM recon.breaks WHERE side = 'ledger' AND scope = $1
   AND state IN ('open', 'suggested', 'timing', 'outside')
 UNION ALL
-SELECT l.internal_id, l.internal_seq, l.internal_reference, l.internal_at, l.internal_recorded_at,
-       l.internal_amount_minor, l.internal_scale, l.internal_currency, l.internal_text,
-       l.internal_counterparty
-FROM recon.match_log l JOIN recon.runs r USING (run_id)
-WHERE l.run_id = $2 AND l.matched AND r.population = $1
+SELECT internal_id, seq, reference, at, recorded_at, amount_minor, scale, currency, text,
+       counterparty
+FROM ({ACTIVE_ITEMS}) AS i WHERE i.population = $1 AND i.run_id = $2
 UNION ALL
-SELECT l.internal_id, l.internal_seq, l.internal_reference, l.internal_at, l.internal_recorded_at,
-       l.internal_amount_minor, l.internal_scale, l.internal_currency, l.internal_text,
-       l.internal_counterparty
-FROM recon.active_matches a JOIN recon.match_log l USING (run_id, record_id)
-WHERE a.population = $1 AND a.record_id = ANY ($3::uuid[])
-"""
+SELECT internal_id, seq, reference, at, recorded_at, amount_minor, scale, currency, text,
+       counterparty
+FROM ({ACTIVE_ITEMS}) AS i WHERE i.population = $1 AND i.internal_id = ANY ($3::text[])
+"""  # noqa: S608 (put together from constants)
 
 # The state of these records or items, where they ever had one.
 _STATES = """
@@ -128,26 +153,38 @@ async def held_by_others(connection: asyncpg.Connection, superseded: str | None)
     return frozenset(row[0] for row in await connection.fetch(_HELD_BY_OTHERS, UUID(superseded)))
 
 
+async def ending(connection: asyncpg.Connection, records: Collection[str]) -> Ending:
+    """Return the whole matches that end because nobody refers to `records` any more."""
+    if not records:
+        return Ending()
+    rows = await connection.fetch(_WHOLE_MATCHES, list(records))
+    return Ending(
+        records=frozenset(row[0] for row in rows if row[0] is not None),
+        items=frozenset((row[1], row[2]) for row in rows if row[2] is not None),
+    )
+
+
 async def taken_items(
     connection: asyncpg.Connection,
     population: str,
     items: Sequence[str],
     superseded: str | None,
-    orphans: Collection[str],
+    ending: Ending,
 ) -> frozenset[str]:
     """Return those of `items` in another run's match that does not end."""
-    rows = await connection.fetch(_TAKEN_ITEMS, population, items, _uuid(superseded), list(orphans))
+    rows = await connection.fetch(
+        _TAKEN_ITEMS, population, items, _uuid(superseded), _ending_items(ending, population)
+    )
     return frozenset(row[0] for row in rows)
 
 
 async def remembered_items(
-    connection: asyncpg.Connection,
-    population: str,
-    superseded: str | None,
-    orphans: Collection[str],
+    connection: asyncpg.Connection, population: str, superseded: str | None, ending: Ending
 ) -> pl.DataFrame:
     """Return remembered ledger items (ITEM_COLUMNS) and those whose matches end with this run."""
-    rows = await connection.fetch(_REMEMBERED_ITEMS, population, _uuid(superseded), list(orphans))
+    rows = await connection.fetch(
+        _REMEMBERED_ITEMS, population, _uuid(superseded), _ending_items(ending, population)
+    )
     found = pl.DataFrame(
         [tuple(row) for row in rows],
         schema=ITEM_COLUMNS,
@@ -178,6 +215,10 @@ async def load_records(connection: asyncpg.Connection, records: Sequence[str]) -
 async def known_records(connection: asyncpg.Connection, records: Collection[str]) -> frozenset[str]:
     """Return those of `records` that are stored."""
     return frozenset(row[0] for row in await connection.fetch(_KNOWN, list(records)))
+
+
+def _ending_items(ending: Ending, population: str) -> list[str]:
+    return [item for place, item in ending.items if place == population]
 
 
 def _uuid(run_id: str | None) -> UUID | None:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     Select,
     Text,
@@ -14,15 +15,18 @@ from sqlalchemy import (
     any_,
     case,
     cast,
+    func,
     literal,
+    literal_column,
     select,
     tuple_,
+    type_coerce,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, array
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, array
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.types import Uuid
 
-from recon_service.tables import breaks, match_log, run_records, runs
+from recon_service.tables import breaks, match_log, match_members, run_records, runs
 from shared.rows import Columns, decimal_text, json_rows, stream_columns
 from shared.streaming import instant_text
 
@@ -31,7 +35,10 @@ _USER_TEXTS = {"external_id", "internal_reference", "external_text", "internal_t
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Whose rows are wanted; without `attempt` and `run_id` those of the attempts in force."""
+    """Whose rows are wanted; without `attempt` and `run_id` those of the attempts in force.
+
+    Dry runs are shown by their id only.
+    """
 
     source: str | None = None
     day: date | None = None
@@ -46,10 +53,28 @@ class LogFilter:
     runs: RunFilter
     matched: bool | None = None
     decision: str | None = None
+    match_type: str | None = None
 
 
 def _amount(table: Any, prefix: str) -> ColumnElement[str]:
     return decimal_text(table[f"{prefix}amount_minor"], table[f"{prefix}scale"])
+
+
+def _whole_match(side: str, own: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a JSON array of the keys that one side of an entry's match has, its own if a pair."""
+    member = match_members.c
+    listed = (
+        select(func.json_agg(aggregate_order_by(member.key, member.key)))
+        .where(member.run_id == _log.run_id, member.match_id == _log.match_id, member.side == side)
+        .scalar_subquery()
+    )
+    none = literal_column("'[]'", Text)
+    keys = case(
+        (_log.match_id.is_not(None), func.coalesce(cast(listed, Text), none)),
+        (_log.internal_id.is_not(None), func.concat("[", cast(func.to_json(own), Text), "]")),
+        else_=none,
+    )
+    return type_coerce(keys, JSON)
 
 
 _log = match_log.c
@@ -64,6 +89,9 @@ _LOG: Columns = {
     "evidence": _log.evidence,
     "reason": _log.reason,
     "cause": _log.cause,
+    "match_id": _log.match_id,
+    "record_ids": _whole_match("external", _log.record_id),
+    "internal_ids": _whole_match("ledger", _log.internal_id),
     "log_id": _log.log_id,
     "run_id": _log.run_id,
     "source": _log.source,
@@ -150,7 +178,7 @@ async def rejected_page(
     statement = (
         select(lines.run_id, lines.line_no, json_rows(_REJECTED))
         .select_from(run_records.join(runs, runs.c.run_id == lines.run_id))
-        .where(lines.disposition == "rejected", *_of_runs(wanted))
+        .where(lines.disposition == "rejected", *of_runs(wanted))
         .order_by(lines.run_id, lines.line_no)
         .limit(limit + 1)
     )
@@ -193,16 +221,19 @@ async def break_page(
 
 
 def _log_entries(statement: Select[Any], wanted: LogFilter) -> Select[Any]:
-    conditions = _of_runs(wanted.runs)
+    conditions = of_runs(wanted.runs)
     if wanted.matched is not None:
         conditions.append(_log.matched if wanted.matched else ~_log.matched)
     if wanted.decision is not None:
         conditions.append(_log.decision == wanted.decision)
+    if wanted.match_type is not None:
+        conditions.append(_log.match_type == wanted.match_type)
     joined = match_log.join(runs, runs.c.run_id == _log.run_id)
     return statement.select_from(joined).where(*conditions).order_by(_log.log_id)
 
 
-def _of_runs(wanted: RunFilter) -> list[ColumnElement[bool]]:
+def of_runs(wanted: RunFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions that rows joined with `runs` must meet."""
     conditions: list[ColumnElement[bool]] = []
     if wanted.source is not None:
         conditions.append(runs.c.source == wanted.source)
@@ -212,6 +243,8 @@ def _of_runs(wanted: RunFilter) -> list[ColumnElement[bool]]:
         conditions.append(runs.c.attempt == wanted.attempt)
     if wanted.run_id is not None:
         conditions.append(runs.c.run_id == wanted.run_id)
+    else:
+        conditions.append(~runs.c.dry_run)
     if wanted.attempt is None and wanted.run_id is None:
         conditions.append(and_(runs.c.status == "finished", runs.c.superseded_by.is_(None)))
     return conditions

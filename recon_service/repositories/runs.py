@@ -13,9 +13,18 @@ from uuid import UUID
 import asyncpg
 from uuid_utils.compat import uuid7
 
+from recon_service.domain.config import SourceConfig, patched
 from recon_service.domain.errors import LaterRunDepends, RunQueueFull
 from recon_service.domain.history import Days, PastRun, first_dependent
-from recon_service.domain.run import Claim, Input, InputKind, Run, lease_names, population_of
+from recon_service.domain.run import (
+    Claim,
+    Input,
+    InputKind,
+    Run,
+    WhatIf,
+    lease_names,
+    population_of,
+)
 from recon_service.repositories.sources import Source, find_version
 
 CLAIMS_TRIED_MAX = 50
@@ -26,14 +35,14 @@ _WAITING = """
 SELECT count(*) FROM recon.runs WHERE source = $1 AND status IN ('queued', 'running')
 """
 
-# Ask for a run; a second nightly run of a date is nothing.
+# Ask for a run; a second nightly run of a date is nothing. Dry runs are numbered for themselves.
 _REQUEST = """
 INSERT INTO recon.runs
     (run_id, source, business_date, attempt, source_version, population, trigger, input_kind,
-     input, request_id, requested_at, reserved_until)
+     input, request_id, requested_at, reserved_until, dry_run, policy)
 SELECT $1, $2, $3, coalesce(max(attempt), 0) + 1, $4, $5, $6, $7, $8, $9, now(),
-       now() + make_interval(secs => $10)
-FROM recon.runs WHERE source = $2 AND business_date = $3
+       now() + make_interval(secs => $10), $11, $12
+FROM recon.runs WHERE source = $2 AND business_date = $3 AND dry_run = $11
 ON CONFLICT (source, business_date) WHERE trigger = 'nightly' DO NOTHING
 RETURNING attempt
 """
@@ -138,6 +147,7 @@ _CURRENT = (
     _PAST
     + """
 WHERE source = $1 AND business_date = $2 AND status = 'finished' AND superseded_by IS NULL
+  AND NOT dry_run
 """
 )
 
@@ -145,7 +155,7 @@ WHERE source = $1 AND business_date = $2 AND status = 'finished' AND superseded_
 _DEPENDENTS = (
     _PAST
     + """
-WHERE status = 'finished' AND superseded_by IS NULL
+WHERE status = 'finished' AND superseded_by IS NULL AND NOT dry_run
   AND EXISTS (SELECT FROM recon.run_records l
               WHERE l.held_by_run_id = $1 AND l.run_id = r.run_id)
 """
@@ -172,11 +182,13 @@ async def request_run(
     request_id: str | None,
     queue_max: int,
     reserve_seconds: float | None = None,
+    what_if: WhatIf | None = None,
 ) -> tuple[str, int] | None:
     """Add a run to the queue of a locked source; return its id and attempt.
 
     None where the nightly run of the date exists. With `reserve_seconds` only the caller may claim
-    it for that long. Raises RunQueueFull, LaterRunDepends.
+    it for that long; with `what_if` it is a dry run. Raises RunQueueFull, LaterRunDepends (never
+    for a dry run: it supersedes nothing).
     """
     waiting = await connection.fetchval(_WAITING, source.name)
     if waiting >= queue_max:
@@ -185,7 +197,8 @@ async def request_run(
             waiting=waiting,
             waiting_max=queue_max,
         )
-    await require_no_dependent(connection, source.name, business_date)
+    if what_if is None:
+        await require_no_dependent(connection, source.name, business_date)
     run_id = uuid7()
     attempt = await connection.fetchval(
         _REQUEST,
@@ -199,6 +212,8 @@ async def request_run(
         statement.name,
         request_id,
         reserve_seconds,
+        what_if is not None,
+        None if what_if is None or not what_if.policy else json.dumps(what_if.policy),
     )
     if attempt is None:
         return None
@@ -233,10 +248,11 @@ async def claim(
             business_date=row["business_date"],
             attempt=row["attempt"],
             source_version=row["source_version"],
-            config=config,
+            config=_with_policy(config, row["policy"]),
             population=row["population"],
             input=Input(InputKind(row["input_kind"]), row["input"]),
             request_id=row["request_id"],
+            dry_run=row["dry_run"],
         )
         return Claim(run, token, tokens, resumed)
     return None
@@ -345,6 +361,10 @@ def past_run(row: asyncpg.Record) -> PastRun:
         covered=Days(row["covered_first"], row["covered_last"]),
         read_to_seq=row["read_to_seq"],
     )
+
+
+def _with_policy(config: SourceConfig, policy: str | None) -> SourceConfig:
+    return config if policy is None else patched(config, {"policy": json.loads(policy)})
 
 
 def _holding(held: Claim) -> tuple[UUID, list[str], list[int]]:

@@ -1,4 +1,7 @@
-"""The history machine again, this time on the real engine, the real ledger and PostgreSQL."""
+"""The history machine again, this time on the real engine, the real ledger and PostgreSQL.
+
+Only the matcher is the machine's own, so that groups and netted lines occur when the model says.
+"""
 
 import asyncio
 import tempfile
@@ -10,24 +13,29 @@ from pathlib import Path
 
 import asyncpg
 import httpx
+import polars as pl
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import initialize
 
 from ledger_service.main import create_app as create_ledger
 from ledger_service.settings import LedgerSettings
 from recon_service.dependencies import open_engine
-from recon_service.domain.config import BANK_CSV
+from recon_service.domain.config import BANK_CSV, Policy
 from recon_service.domain.errors import LaterRunDepends
+from recon_service.domain.records import MEMBER_SCHEMA, OUTCOME_SCHEMA
 from recon_service.domain.run import Input, InputKind
 from recon_service.domain.summary import Summary
 from recon_service.engine import ReconEngine
+from recon_service.matchers.partition import Counts, Outcome
 from recon_service.repositories import runs
 from recon_service.repositories.atomic import atomic
 from recon_service.repositories.sources import create_source, lock_source
 from recon_service.runner import Failed, execute
+from shared.money import format_minor
 from tests import postgres
 from tests.integration.recon.books import HEADER, at_noon, recon_settings
 from tests.property.history_machine import (
+    REVERSED,
     SOURCES,
     TODAY,
     HistoryMachine,
@@ -37,6 +45,7 @@ from tests.property.history_machine import (
     Report,
     View,
     draw_payments,
+    match,
 )
 
 LEASE_SECONDS = 60
@@ -74,12 +83,48 @@ class RealSystem:
         return self._runner.run(self._view())
 
     @staticmethod
-    def _amount(payment: Payment) -> str:
-        return f"{(payment.number + 3) ** 3}.00"
+    def _amount_minor(payment: Payment) -> int:
+        """Payments that cancel out have opposite amounts, all others amounts of their own."""
+        sign = -1 if payment.number == REVERSED[1] else 1
+        return sign * 100 * (min(payment.number, REVERSED[0]) + 3) ** 3
 
     def _row(self, payment: Payment) -> str:
         at = at_noon(payment.record_day)
-        return f"P{payment.number},{at},{self._amount(payment)},USD,"
+        return f"P{payment.number},{at},{format_minor(self._amount_minor(payment), 2)},USD,"
+
+    def _match(
+        self, left: pl.DataFrame, right: pl.DataFrame, _policy: Policy, _gone: pl.DataFrame
+    ) -> Outcome:
+        """Match as the model does."""
+        amounts = {n: self._amount_minor(payment) for n, payment in self._payments.items()}
+        records = {_line(key): record for key, record in left["external_id", "record_id"].rows()}
+        items = {_number(key): item for key, item in right["reference", "internal_id"].rows()}
+        rows, members = {}, []
+        for one in match(list(records), list(items), self._payments):
+            own = sorted(records[line] for line in one.lines)
+            theirs = sorted(items[number] for number in one.items)
+            is_pair = len(own) == len(theirs) == 1
+            kind = "netted" if one.decision == "netted" else "exact" if is_pair else "group"
+            residual = sum(amounts[line.number] for line in one.lines)
+            residual -= sum(amounts[number] for number in one.items)
+            for place, record in enumerate(own):
+                counterpart = theirs[0] if theirs else None
+                difference = None if place or kind == "netted" else residual
+                rows[record] = (record, counterpart, kind, one.decision, 1.0, difference)
+            if not is_pair:
+                members += [(min(own + theirs), "record", record) for record in own]
+                members += [(min(own + theirs), "item", item) for item in theirs]
+        alone = ("none", "unmatched", None, None)
+        told = [rows.get(record, (record, None, *alone)) for record in left["record_id"]]
+        return Outcome(
+            pl.DataFrame(
+                [(*row, None, "{}", "as the model says") for row in told],
+                schema=OUTCOME_SCHEMA,
+                orient="row",
+            ),
+            Counts(0, 0, 0),
+            pl.DataFrame(members, schema=MEMBER_SCHEMA, orient="row"),
+        )
 
     async def _open(self) -> None:
         self._name = await postgres.clone(self._template)
@@ -99,7 +144,7 @@ class RealSystem:
             ).json()["account_id"]
             for _ in range(2)
         ]
-        self._engine: ReconEngine = await self._stack.enter_async_context(
+        engine = await self._stack.enter_async_context(
             open_engine(
                 recon_settings(self._databases, self._folder),
                 workers=0,
@@ -107,9 +152,12 @@ class RealSystem:
                 transport=transport,
             )
         )
+        self._engine: ReconEngine = replace(engine, matcher=self._match)
         async with atomic(self._engine.database) as connection:
             for name in SOURCES:
-                config = BANK_CSV.model_copy(update={"nightly": False})
+                config = BANK_CSV.model_copy(
+                    update={"nightly": False, "ledger_account_id": self._accounts[1]}
+                )
                 await create_source(connection, name=name, config=config, now=NOW)
         self._admin = await asyncpg.connect(self._databases.admin_url)
 
@@ -119,12 +167,14 @@ class RealSystem:
         await postgres.drop_database(self._template.admin_url, self._name)
 
     async def _post(self, payment: Payment) -> None:
+        amount_minor = self._amount_minor(payment)
+        source, destination = self._accounts if amount_minor > 0 else reversed(self._accounts)
         answer = await self._ledger.post(
             "/ledger/transfer/",
             json={
-                "source_account_id": self._accounts[0],
-                "destination_account_id": self._accounts[1],
-                "amount": self._amount(payment),
+                "source_account_id": source,
+                "destination_account_id": destination,
+                "amount": format_minor(abs(amount_minor), 2),
                 "currency": "USD",
                 "reference": f"P{payment.number}",
                 "effective_at": at_noon(payment.event_day),
@@ -181,11 +231,21 @@ class RealSystem:
         )
 
     async def _view(self) -> View:
-        matches = await self._admin.fetch(
-            "SELECT a.source, r.external_id, l.internal_reference FROM recon.active_matches a"
-            " JOIN recon.records r USING (record_id)"
-            " JOIN recon.match_log l ON l.run_id = a.run_id AND l.record_id = a.record_id"
+        active = await self._admin.fetch(
+            "SELECT a.source, coalesce(a.match_id, a.record_id::text) AS match, r.external_id,"
+            " coalesce(m.reference, l.internal_reference) AS reference"
+            " FROM recon.active_matches a LEFT JOIN recon.records r USING (record_id)"
+            " LEFT JOIN recon.match_log l USING (run_id, record_id)"
+            " LEFT JOIN recon.match_members m"
+            " ON m.run_id = a.run_id AND m.side = 'ledger' AND m.key = a.internal_id"
         )
+        found: dict[tuple[str, str], tuple[set[Line], set[int]]] = {}
+        for row in active:
+            lines, items = found.setdefault((row["source"], row["match"]), (set(), set()))
+            if row["external_id"] is not None:
+                lines.add(_line(row["external_id"]))
+            if row["reference"] is not None:
+                items.add(_number(row["reference"]))
         broken = await self._admin.fetch(
             "SELECT side, scope, reference, state FROM recon.breaks"
             " WHERE state NOT IN ('resolved', 'withdrawn')"
@@ -197,9 +257,10 @@ class RealSystem:
         shown = await self._admin.fetch("SELECT side, scope, key, state FROM recon.breaks")
         assert sorted(folded) == sorted(shown), "breaks are not what their events say"
         return View(
-            matches={
-                (source, _line(key)): _number(reference) for source, key, reference in matches
-            },
+            matches=frozenset(
+                (source, frozenset(lines), frozenset(items))
+                for (source, _), (lines, items) in found.items()
+            ),
             open_records={
                 (scope, _line(reference)): state
                 for side, scope, reference, state in broken
@@ -222,7 +283,7 @@ def _line(external_id: str) -> Line:
 
 
 class RealHistory(HistoryMachine):
-    equal_lines = False  # which of two equal lines is matched is the matcher's free choice
+    equal_lines = False  # a record does not tell which of two equal lines it is
 
     @initialize(payments=draw_payments(always_agree=True))
     def begin(self, payments: list[Payment]) -> None:

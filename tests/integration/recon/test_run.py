@@ -19,6 +19,7 @@ async def test_exact_and_missing_lines_are_told_apart(books: Books) -> None:
         "suggested": 0,
         "timing": 0,
         "unmatched": 0,
+        "netted": 0,
         "another_day": 1,
     }
     assert summary["values"]["lines"]["USD"]["auto"] == "100.50"
@@ -30,7 +31,10 @@ async def test_exact_and_missing_lines_are_told_apart(books: Books) -> None:
     assert matched["internal_id"] == posted["transaction_id"]
     assert matched["internal_reference"] == "TXN-1"
     assert matched["internal_amount"] == matched["external_amount"] == "100.50"
+    assert matched["internal_ids"] == [posted["transaction_id"]]
+    assert matched["record_ids"] == [matched["record_id"]]
     assert unmatched["decision"] == "unmatched"
+    assert unmatched["internal_ids"] == []
     assert unmatched["internal_id"] is None
     assert [entry["external_id"] for entry in await books.logs(matched="false")] == ["TXN-9"]
     rejected = (await books.recon.get("/recon/rejected", params={"source": "bank_csv"})).json()
