@@ -21,6 +21,8 @@ ColumnRef = (
 )
 
 PERCENT_DECIMALS_MAX = 6
+FEE_PERCENT_DECIMALS_MAX = 4
+FEE_RULES_MAX = 50
 WINDOW_DAYS_MAX = 366
 _DIRECTIVES = frozenset("YymdbBHIMSpzf%")
 
@@ -148,20 +150,92 @@ class Window(Model):
         return self
 
 
+class FeeRule(Model):
+    """A fee that is kept from what arrives: `percent` of the ledger's amount plus `fixed`.
+
+    What leaves is charged nothing: refunds are paid out in full. The share is rounded half to even
+    in minor units. A rule is exact: what arrives is the ledger's amount less the fee, give or take
+    one minor unit. Without `currency` it holds for every currency that has no rule of its own;
+    `fixed` is an amount of the currency charged. `per` says what is charged once.
+    """
+
+    currency: CurrencyCode | None = None
+    percent: Annotated[
+        str, Field(pattern=r"^[0-9]{1,3}(\.[0-9]{1,4})?$"), AfterValidator(_a_percent)
+    ] = "0"
+    fixed: Annotated[str, Field(pattern=r"^[0-9]{1,12}(\.[0-9]{1,8})?$")] = "0"
+    per: Literal["transaction"] = "transaction"
+
+    @property
+    def rate_micros(self) -> int:
+        """Return `percent` in millionths of the amount, exactly."""
+        return int(Decimal(self.percent).scaleb(FEE_PERCENT_DECIMALS_MAX))
+
+    def fixed_minor(self, scale: int) -> int:
+        """Return `fixed` in minor units; a part smaller than one unit cannot matter."""
+        return int(Decimal(self.fixed).scaleb(scale))
+
+    @model_validator(mode="after")
+    def _charges_something(self) -> Self:
+        if Decimal(self.percent) == 0 and Decimal(self.fixed) == 0:
+            raise ValueError("a fee needs a percent or a fixed part above zero")
+        return self
+
+
+class Costs(Model):
+    """What a wrong automatic match costs, and what it costs to look at one; in the same unit."""
+
+    wrong_match: Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,4})?$")]
+    review: Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,4})?$")]
+
+    @model_validator(mode="after")
+    def _a_review_is_cheaper(self) -> Self:
+        if not Decimal(self.review) < Decimal(self.wrong_match):
+            raise ValueError("a review must cost less than a wrong match")
+        return self
+
+    @property
+    def threshold(self) -> float:
+        """Return the probability from which a look costs more than the doubt that is left."""
+        return float(1 - Decimal(self.review) / Decimal(self.wrong_match))
+
+
 class Policy(Model):
-    """What a source accepts as the same payment, and how sure an automatic match must be."""
+    """What a source accepts as the same payment, and how sure an automatic match must be.
+
+    `fees` are known to be kept, at most one rule per currency. `costs` choose the automatic
+    threshold instead of `auto_threshold`. `ids` says whether the source's ids and our references
+    are of one name space: then two that differ are two payments. What is dated up to
+    `closed_through` is not matched any more.
+    """
 
     amount_tolerance: AmountTolerance = AmountTolerance()
     window: Window = Window()
+    fees: Annotated[tuple[FeeRule, ...], Field(strict=False, max_length=FEE_RULES_MAX)] = ()
     auto_threshold: Probability = 0.8
     suggest_threshold: Probability = 0.5
+    costs: Costs | None = None
+    ids: Literal["unrelated", "shared"] = "unrelated"
+    closed_through: Annotated[date, Field(strict=False)] | None = None
+
+    @property
+    def automatic_from(self) -> float:
+        """Return the probability from which a match is automatic."""
+        return self.auto_threshold if self.costs is None else self.costs.threshold
+
+    @model_validator(mode="after")
+    def _one_fee_per_currency(self) -> Self:
+        currencies = [rule.currency for rule in self.fees]
+        if len(set(currencies)) < len(currencies):
+            raise ValueError("fees name a currency twice, or leave it out twice")
+        return self
 
     @model_validator(mode="after")
     def _thresholds_are_ordered(self) -> Self:
-        if self.suggest_threshold > self.auto_threshold:
+        if self.suggest_threshold > self.automatic_from:
+            name = "auto_threshold" if self.costs is None else "the threshold that costs choose,"
             raise ValueError(
-                f"suggest_threshold {self.suggest_threshold} is above "
-                f"auto_threshold {self.auto_threshold}"
+                f"suggest_threshold {self.suggest_threshold} is above {name} {self.automatic_from}"
             )
         return self
 

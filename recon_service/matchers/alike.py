@@ -34,15 +34,7 @@ def merge_alike(
     item_codes = _codes(items, pairs.columns, level)
     rows, columns = record_codes[pairs.rows], item_codes[pairs.columns]
     _, first = np.unique(rows * (item_codes.max(initial=0) + 1) + columns, return_index=True)
-    kept = replace(
-        pairs,
-        rows=rows[first],
-        columns=columns[first],
-        residual_minor=pairs.residual_minor[first],
-        lag_days=pairs.lag_days[first],
-        levels={name: levels[first] for name, levels in pairs.levels.items()},
-        words=pairs.words.of_pairs(first),
-    )
+    kept = replace(pairs.of_pairs(first), rows=rows[first], columns=columns[first])
     cut = np.bincount(record_codes, weights=dropped, minlength=0).astype(np.int64)
     return Field(kept, _joined(records, record_codes), _joined(items, item_codes), cut)
 

@@ -35,6 +35,17 @@ class Comparison:
     levels: dict[str, Levels]
     words: SharedWords
 
+    def of_pairs(self, kept: Ints) -> "Comparison":
+        """Return the pairs at these positions."""
+        return Comparison(
+            rows=self.rows[kept],
+            columns=self.columns[kept],
+            residual_minor=self.residual_minor[kept],
+            lag_days=self.lag_days[kept],
+            levels={name: levels[kept] for name, levels in self.levels.items()},
+            words=self.words.of_pairs(kept),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Comparer:

@@ -15,6 +15,7 @@ from recon_service.matchers.gates import absolute_minor, candidates
 from recon_service.matchers.references import reference_columns
 from recon_service.matchers.scoring import Scored, score_pairs, strange_levels
 from recon_service.matchers.sides import Sides, dense_codes
+from recon_service.matchers.vetoes import conflicting_ids
 from recon_service.matchers.weights import Weights
 from recon_service.matchers.words import surprise
 
@@ -72,6 +73,8 @@ class FuzzyMatcher:
         order = np.lexsort((found.items, found.records))
         comparer = Comparer.of(records, items, rarity)
         pairs = comparer.compare(found.records[order], found.items[order])
+        vetoed = conflicting_ids(records, items, pairs, self.policy)
+        pairs = pairs.of_pairs(np.flatnonzero(~vetoed))
         others = strange_levels(comparer, self.policy) if self.weights is None else None
         field = merge_alike(records, items, pairs, found.dropped)
         scored = score_pairs(field, self.policy, weights=self.weights, others=others)

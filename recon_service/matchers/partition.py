@@ -29,6 +29,7 @@ from recon_service.matchers.netting import net_reversals
 from recon_service.matchers.past_gates import same_reference
 from recon_service.matchers.sides import Sides, canonical, two_sides, without
 from recon_service.matchers.verdicts import fuzzy_rows
+from recon_service.matchers.vetoes import closed_rows
 from recon_service.matchers.weights import Weights
 
 
@@ -75,8 +76,11 @@ def match_partition(
     of rows. No record and no item is claimed twice; `score` is 1 for an exact match, the
     probability for others, and the best candidate's, if any, for the unmatched.
     """
-    left = left.select(RECORD_SCHEMA.names()).cast(RECORD_SCHEMA)
+    everything = left = left.select(RECORD_SCHEMA.names()).cast(RECORD_SCHEMA)
     right = right.select(ITEM_SCHEMA.names()).cast(ITEM_SCHEMA)
+    if policy.closed_through is not None:
+        left = left.filter(pl.col("booked_on") > policy.closed_through)
+        right = right.filter(pl.col("effective_on") > policy.closed_through)
     sides = two_sides(left, right, policy.window)
     exact = ExactMatcher(policy).match(sides)
     found = Outcome(exact_rows(exact, policy), Counts())
@@ -84,8 +88,9 @@ def match_partition(
         whole = Sides(canonical(sides.records), canonical(sides.items))
         earlier = _earlier(left, gone, policy)
         found = _loosely(found, exact, whole, earlier, policy, weights)
-    decided = left.select("record_id").join(
-        found.rows, on="record_id", how="left", maintain_order="left"
+    closed = closed_rows(everything.join(left, on="record_id", how="anti"), policy)
+    decided = everything.select("record_id").join(
+        pl.concat([found.rows, closed]), on="record_id", how="left", maintain_order="left"
     )
     rows = decided.select(OUTCOME_SCHEMA.names()).cast(OUTCOME_SCHEMA)
     return Outcome(rows, found.counts, found.members, found.weights)

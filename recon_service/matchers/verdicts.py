@@ -105,7 +105,7 @@ class _Story:
         residual = int(scored.residual_minor[pair])
         counts = len(self._record_ids[place]), len(self._item_ids[int(scored.items[pair])])
         unclear = ambiguity(*counts, is_tied=bool(scored.is_tied[pair]))
-        is_auto = probability >= self._policy.auto_threshold and not unclear
+        is_auto = probability >= self._policy.automatic_from and not unclear
         evidence = {"pass": "fuzzy"} | pair_evidence(scored, pair)
         if max(counts) > 1:
             evidence["alike"] = {"records": counts[0], "items": counts[1]}
