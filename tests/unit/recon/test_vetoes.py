@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 from recon_service.domain.config import Costs, Policy
 from tests.unit.recon.builders import DAY, a_record, an_item, decide
 
-SAME = {"text": "Acme consulting July", "counterparty": "Acme"}
+SAME: dict[str, Any] = {"text": "Acme consulting July", "counterparty": "Acme"}
 # ISO 11649: 98 minus the remainder by 97 of the reference followed by RF00.
 RF_ONE, RF_OTHER, RF_BROKEN = "RF18539007547034", "RF471234567890", "RF00539007547034"
 
