@@ -32,8 +32,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recon_service.domain import decisions, equation, history, records
 from recon_service.domain.config import Policy, SourceConfig
-from recon_service.domain.history import Days, Item, Margins, PastRun, Side
+from recon_service.domain.history import Days, Margins, PastRun, Side
 from recon_service.domain.run import Claim, Run
+from recon_service.domain.settling import Settled, settle_frames
 from recon_service.domain.summary import Summary, sentence, summarise
 from recon_service.match_log import ReconLogger, Writing
 from recon_service.matchers.partition import Outcome, match_partition
@@ -91,7 +92,7 @@ class Decided:
     members: pl.DataFrame
     compared: pl.DataFrame
     search: Mapping[str, int]
-    settlement: history.Settlement
+    settled: Settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +226,7 @@ class ReconEngine:
             decisions.run_lines,
             statement.accepted,
             statement.rejected,
-            decided.settlement,
+            decided.settled.lines,
             loaded.universe.already_reconciled,
         )
         await writing.append_lines(lines)
@@ -250,7 +251,7 @@ class ReconEngine:
             (Side.EXTERNAL, run.source, loaded.memory.records),
             (Side.LEDGER, run.population, loaded.memory.items),
         ):
-            changes = decisions.changed(decided.settlement, side)
+            changes = decisions.changed(decided.settled.changes, side)
             known_keys = pl.Series(list(states), dtype=pl.String)
             new = changes.filter(~pl.col("key").is_in(known_keys.implode()))
             opened = decisions.facts(new, looked_at, loaded.items, side)
@@ -301,11 +302,12 @@ class ReconEngine:
 
 def _settled(run: Run, loaded: Loaded, left: pl.DataFrame, outcome: Outcome) -> Decided:
     members = decisions.described(outcome.members, outcome.rows)
-    settlement = history.settle(
+    settled = settle_frames(
         universe=loaded.universe,
-        items=_plain_items(loaded.items),
+        items=loaded.items,
         taken_items=loaded.taken_items,
-        matches=decisions.matches(outcome.rows, members),
+        rows=outcome.rows,
+        members=members,
         memory=loaded.memory,
         covered_before=loaded.covered_before,
         covered=loaded.covered.joined(loaded.covered_before),
@@ -313,7 +315,7 @@ def _settled(run: Run, loaded: Loaded, left: pl.DataFrame, outcome: Outcome) -> 
         watermark=loaded.read_after_seq,
     )
     compared = left.select("record_id", "currency", "amount_minor")
-    return Decided(outcome.rows, members, compared, asdict(outcome.counts), settlement)
+    return Decided(outcome.rows, members, compared, asdict(outcome.counts), settled)
 
 
 def _summary(loaded: Loaded, decided: Decided) -> Summary:
@@ -323,7 +325,7 @@ def _summary(loaded: Loaded, decided: Decided) -> Summary:
         rejected=loaded.statement.rejected.height,
         carried=loaded.carried,
         items=loaded.items,
-        settlement=decided.settlement,
+        settled=decided.settled,
         rows=decided.rows,
         members=decided.members,
         compared=decided.compared,
@@ -347,8 +349,3 @@ def _merged(read: pl.DataFrame, remembered: pl.DataFrame, config: SourceConfig) 
         .sort("seq", "internal_id")
         .with_columns(records.on_local_date("effective_at", config=config, name="effective_on"))
     )
-
-
-def _plain_items(items: pl.DataFrame) -> dict[str, Item]:
-    columns = items.select("internal_id", "effective_on", "seq").iter_rows()
-    return {key: Item(day, seq) for key, day, seq in columns}

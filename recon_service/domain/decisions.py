@@ -1,10 +1,10 @@
 """Turns the matcher's rows into what is kept: match-log rows, lines of the run, breaks (pure)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-from recon_service.domain.history import Change, Disposition, Matches, Members, Settlement, Side
+from recon_service.domain.history import Change, Disposition, Matches, Members, Side
 
 _COUNTERPARTED = (Disposition.AUTO.value, Disposition.SUGGESTED.value)
 _IN_FORCE = (Disposition.AUTO.value, Disposition.NETTED.value)
@@ -169,17 +169,20 @@ def log_rows(
 def run_lines(
     accepted: pl.DataFrame,
     rejected: pl.DataFrame,
-    settlement: Settlement,
+    settled: pl.DataFrame,
     held_by: Mapping[str, str],
 ) -> pl.DataFrame:
-    """Return what became of every line; `held_by` names the run that reconciled it before."""
-    dispositions = pl.DataFrame(
-        {
-            "record_id": list(settlement.lines),
-            "disposition": [found.value for found in settlement.lines.values()],
-            "held_by_run_id": [held_by.get(record) for record in settlement.lines],
-        },
-        schema=dict.fromkeys(("record_id", "disposition", "held_by_run_id"), pl.String),
+    """Return what became of every line.
+
+    `settled` gives the `class` of each `record_id`; `held_by` names the run that reconciled it
+    before.
+    """
+    holders = pl.DataFrame(
+        {"record_id": list(held_by), "held_by_run_id": list(held_by.values())},
+        schema=dict.fromkeys(("record_id", "held_by_run_id"), pl.String),
+    )
+    dispositions = settled.select("record_id", disposition="class").join(
+        holders, on="record_id", how="left"
     )
     nothing = pl.lit(None, dtype=pl.String)
     read = accepted.join(dispositions, on="record_id", how="left", maintain_order="left").select(
@@ -203,9 +206,9 @@ def run_lines(
     return pl.concat([read, unread]).sort("line_no")
 
 
-def changed(settlement: Settlement, side: Side) -> pl.DataFrame:
+def changed(changes: Iterable[Change], side: Side) -> pl.DataFrame:
     """Return the new states of one side: key, state, late."""
-    found = [change for change in settlement.changes if change.side is side]
+    found = [change for change in changes if change.side is side]
     return _changes_frame(found)
 
 

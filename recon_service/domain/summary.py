@@ -10,7 +10,8 @@ from recon_service.domain import equation
 from recon_service.domain.breakdown import causes, kinds_of_match
 from recon_service.domain.decisions import paired
 from recon_service.domain.equation import Bucket, Carried, Items, Lines, Term, Tied, Ties, Values
-from recon_service.domain.history import Days, Disposition, ItemClass, Settlement
+from recon_service.domain.history import Days, Disposition, ItemClass
+from recon_service.domain.settling import Settled
 from shared.money import format_minor
 
 _NONE = Bucket()
@@ -33,7 +34,7 @@ def summarise(
     rejected: int,
     carried: pl.DataFrame,
     items: pl.DataFrame,
-    settlement: Settlement,
+    settled: Settled,
     rows: pl.DataFrame,
     members: pl.DataFrame,
     compared: pl.DataFrame,
@@ -47,9 +48,9 @@ def summarise(
     `compared` the records with the amounts that the matcher saw, `search` what it looked at;
     `lines_read` is the reader's count.
     """
-    by_line = _buckets(accepted, "record_id", settlement.lines)
-    by_carried = _buckets(carried, "record_id", settlement.carried)
-    by_item = _buckets(items, "internal_id", settlement.items)
+    by_line = _buckets(accepted, "record_id", settled.lines)
+    by_carried = _buckets(carried, "record_id", settled.carried)
+    by_item = _buckets(items, "internal_id", settled.items)
     lines = Lines(
         lines=lines_read,
         rejected=rejected,
@@ -150,12 +151,9 @@ def _ties(rows: pl.DataFrame, members: pl.DataFrame, compared: pl.DataFrame) -> 
     )
 
 
-def _buckets(frame: pl.DataFrame, key: str, found: Mapping[str, Any]) -> dict[str, Bucket]:
-    classes = pl.DataFrame(
-        {key: list(found), "class": [one.value for one in found.values()]},
-        schema={key: pl.String, "class": pl.String},
-    )
-    joined = frame.join(classes, on=key, how="inner")
+def _buckets(frame: pl.DataFrame, key: str, classes: pl.DataFrame) -> dict[str, Bucket]:
+    money = frame.select(key, "currency", "amount_minor")
+    joined = money.join(classes, on=key, how="inner")
     return {
         str(name): _whole(joined.filter(pl.col("class") == name))
         for name in joined["class"].unique()
