@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 # Runs with fewer open rows on a side know too little: the shipped prior stands.
-ROWS_MIN = 50
+ROWS_MIN = 12
 # The Gamma's shape: the rates of amounts differ much, but not without bound.
 _SHAPE_MIN, _SHAPE_MAX = 0.05, 1.0
 # No amount is rarer than this, however many items there are.

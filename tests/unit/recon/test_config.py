@@ -30,8 +30,12 @@ def test_the_shipped_policy_is_exact_amounts_within_minus_one_to_two_days() -> N
             "unit": "calendar_days",
             "calendar": None,
         },
+        "fees": (),
         "auto_threshold": 0.8,
         "suggest_threshold": 0.5,
+        "costs": None,
+        "ids": "unrelated",
+        "closed_through": None,
     }
 
 
