@@ -25,11 +25,13 @@ ROUNDING_MINOR_MAX = 1
 _FEATURES = {"amount": AMOUNT, "lag": LAG, "reference": REFERENCE, "counterparty": COUNTERPARTY}
 
 
-def residual_cause(residual_minor: int) -> str | None:
+def residual_cause(residual_minor: int, *, is_fee: bool = False) -> str | None:
     """Return the cause of a difference inside the tolerance: one unit is rounding."""
     if residual_minor == 0:
         return None
-    return "rounding" if abs(residual_minor) <= ROUNDING_MINOR_MAX else "unknown"
+    if abs(residual_minor) <= ROUNDING_MINOR_MAX:
+        return "rounding"
+    return "fee" if is_fee else "unknown"
 
 
 def pair_evidence(scored: Scored, pair: int) -> dict[str, Any]:
@@ -68,14 +70,17 @@ def compact(document: dict[str, Any]) -> str:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
 
 
-def pair_sentence(scored: Scored, pair: int, scale: int, window: Window) -> str:
+def pair_sentence(
+    scored: Scored, pair: int, scale: int, window: Window, *, is_fee: bool = False
+) -> str:
     """Say what agrees between a record and its counterpart."""
+    residual = int(scored.residual_minor[pair])
     parts = [
         f"score {scored.probability[pair]:.2f}",
         "equal amount"
-        if scored.residual_minor[pair] == 0
-        else f"amount differs by {_money(int(scored.residual_minor[pair]), scale)}"
-        f" ({residual_cause(int(scored.residual_minor[pair]))})",
+        if residual == 0
+        else f"amount differs by {money(residual, scale)}"
+        f" ({residual_cause(residual, is_fee=is_fee)})",
         lag_words(int(scored.lag_days[pair]), window),
     ]
     reference = int(scored.levels["reference"][pair])
@@ -117,11 +122,11 @@ def past_gate_sentence(cause: str, row: dict[str, Any], policy: Policy) -> str:
         return f"{found} with the opposite sign"
     if cause == "amount_difference":
         theirs, scale = int(row["item_amount_minor"]), int(row["scale"])
-        difference = _money(int(row["amount_minor"]) - theirs, scale)
+        difference = money(int(row["amount_minor"]) - theirs, scale)
         tolerance = policy.amount_tolerance
         bound = f"{tolerance.absolute} or {tolerance.percent} %"
         return (
-            f"{found} over {_money(theirs, scale)} {row['currency']}: the difference of"
+            f"{found} over {money(theirs, scale)} {row['currency']}: the difference of"
             f" {difference} is beyond the tolerance of {bound}"
         )
     if cause == "out_of_window":
@@ -169,7 +174,8 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _money(amount_minor: int, scale: int) -> str:
+def money(amount_minor: int, scale: int) -> str:
+    """Return an amount as a decimal number."""
     return f"{Decimal(amount_minor).scaleb(-scale):f}"
 
 

@@ -1,171 +1,147 @@
-"""Finds the fee that a bank or provider keeps, as an exact rule: a rate and a fixed part.
+"""The fees that a bank or provider keeps, as exact rules per currency: declared or learned."""
 
-    net = gross - round_half_even(|gross| * rate) - fixed
-
-The pairs given must be certain by their reference, so that a difference is a fee and no
-mismatch. Rates are tried in steps of 0.01 %, then of 0.001 %; for each, what is left over must
-be one and the same whole number of minor units on nearly all pairs. Outliers (refunds, other
-tariffs) have no pull: they are simply not explained. Tiers, and lowest or highest fees, are
-beyond this rule. Every deciding test is in integers.
-"""
-
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
+
+from recon_service.domain.config import FEE_PERCENT_DECIMALS_MAX, FeeRule, Policy
 
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
-PAIRS_MIN = 8
-AMOUNTS_MIN = 3
-EXPLAINED_PERCENT_MIN = 90
-RATE_MICROS_MAX = 100_000
-"""Ten per cent: beyond it, a difference is no fee."""
 SLACK_MINOR = 1
-# The chance that differences without any rule would fit one as well.
-_CHANCE_MAX = 1e-6
 _MILLION = 1_000_000
-# Step of the rate, and how many pairs are looked at to find it; the rest only decide.
-_SEARCHES = ((100, 1_000), (10, 200))
-# In the sample outliers may be a little more frequent than in the whole.
-_SAMPLE_PERCENT_MIN = 85
-_RATES_TRIED_MAX = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """A fee of `rate_micros` millionths of the gross amount plus `fixed_minor`.
 
-    `support` pairs had a difference, `explained` of them agree with the rule to one minor unit.
+        net = gross - round_half_even(gross * rate) - fixed
+
+    Only money that arrives is charged: refunds are paid out in full. Of a learned schedule,
+    `support` differences were seen, and `explained` of them agree to one minor unit.
     """
 
-    rate_micros: int
-    fixed_minor: int
-    support: int
-    explained: int
+    rate_micros: int = 0
+    fixed_minor: int = 0
+    support: int = 0
+    explained: int = 0
 
     def fee_minor(self, gross_minor: Ints) -> Ints:
         """Return the fee on each gross amount, never negative."""
-        fee: Ints = _share(np.abs(gross_minor), self.rate_micros) + self.fixed_minor
-        return fee
+        fee = share(np.maximum(gross_minor, 0), self.rate_micros) + self.fixed_minor
+        charged: Ints = np.where(gross_minor > 0, fee, 0)
+        return charged
+
+    def net_minor(self, gross_minor: Ints) -> Ints:
+        """Return each gross amount less its fee."""
+        net: Ints = gross_minor - self.fee_minor(gross_minor)
+        return net
 
 
-def explained_by(schedule: Schedule, gross_minor: Ints, net_minor: Ints) -> npt.NDArray[np.bool_]:
+def explained_by(schedule: Schedule, gross_minor: Ints, net_minor: Ints) -> Flags:
     """Return per pair whether the rule explains its difference to one minor unit."""
-    left_over = gross_minor - net_minor - schedule.fee_minor(gross_minor)
-    explained: npt.NDArray[np.bool_] = np.abs(left_over) <= SLACK_MINOR
+    left_over = schedule.net_minor(gross_minor) - net_minor
+    charged = schedule.fee_minor(gross_minor) > 0
+    explained: Flags = charged & (np.abs(left_over) <= SLACK_MINOR) & (net_minor > 0)
     return explained
 
 
-def learn_schedules(
-    gross_minor: Ints, net_minor: Ints, currencies: npt.NDArray[np.object_]
-) -> dict[str, Schedule]:
-    """Return the rule of each currency that has one, in the order of their codes."""
-    found = {}
-    for code in sorted(set(currencies.tolist())):
-        rows = currencies == code
-        schedule = learn_schedule(gross_minor[rows], net_minor[rows])
-        if schedule is not None:
-            found[code] = schedule
-    return found
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """The schedules of a run by currency; a currency has either a declared or a learned one."""
+
+    declared: Mapping[str, Schedule] = field(default_factory=dict)
+    learned: Mapping[str, Schedule] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, policy: Policy, records: pl.DataFrame) -> "Fees":
+        """Return the declared rules for the currencies of `records`, which tell the scales."""
+        if not policy.fees:
+            return cls()
+        rules = {rule.currency: rule for rule in policy.fees}
+        scales = records.select("currency", "scale").unique().sort("currency")
+        return cls(
+            {
+                code: Schedule(rule.rate_micros, rule.fixed_minor(scale))
+                for code, scale in scales.iter_rows()
+                if (rule := rules.get(code, rules.get(None))) is not None
+            }
+        )
+
+    @property
+    def schedules(self) -> dict[str, Schedule]:
+        """Return the schedule of each currency that has one, in the order of their codes."""
+        return dict(sorted({**self.learned, **self.declared}.items()))
+
+    def net_minor(self, currency: pl.Series, gross_minor: Ints) -> Ints:
+        """Return each amount less the fee of its currency, if there is one."""
+        net = gross_minor.copy()
+        for code, schedule in self.schedules.items():
+            rows = (currency == code).to_numpy()
+            net[rows] = schedule.net_minor(gross_minor[rows])
+        return net
+
+    def explain(self, currency: pl.Series, gross_minor: Ints, net_minor: Ints) -> Flags:
+        """Return per pair whether the fee of its currency explains its difference."""
+        explained = np.zeros(len(gross_minor), np.bool_)
+        for code, schedule in self.schedules.items():
+            rows = (currency == code).to_numpy()
+            explained[rows] = explained_by(schedule, gross_minor[rows], net_minor[rows])
+        return explained
 
 
-def learn_schedule(gross_minor: Ints, net_minor: Ints) -> Schedule | None:
-    """Return the one rule that explains nearly all pairs that differ, or None.
+@dataclass(frozen=True, slots=True)
+class FeeOffer:
+    """A learned schedule, as the exact rule that a source may declare."""
 
-    `gross_minor` is the ledger's amount, `net_minor` the bank's, of one currency, signed alike:
-    a fee makes what arrives smaller and what leaves larger. Whatever the order of pairs.
+    currency: str
+    schedule: Schedule
+    rule: FeeRule
+
+    @classmethod
+    def of(cls, currency: str, schedule: Schedule, scale: int) -> "FeeOffer":
+        """Write a schedule as a rule, its fixed part in units of the currency."""
+        return cls(currency, schedule, as_rule(currency, schedule, scale))
+
+
+def offers(fees: Fees, records: pl.DataFrame) -> tuple[FeeOffer, ...]:
+    """Return what was learned, in the order of currencies; `records` tell the scales."""
+    if not fees.learned:
+        return ()
+    scales = dict(records.select("currency", "scale").unique().iter_rows())
+    learned = sorted(fees.learned.items())
+    return tuple(FeeOffer.of(code, schedule, scales[code]) for code, schedule in learned)
+
+
+def declaring_patch(policy: Policy, offered: tuple[FeeOffer, ...]) -> dict[str, Any]:
+    """Return the JSON merge patch of a source that declares the offers beside its own rules.
+
+    A merge patch replaces a list as a whole, so the rules that are declared already stand first.
     """
-    differs = gross_minor != net_minor
-    gross, fee = np.abs(gross_minor[differs]), (gross_minor - net_minor)[differs]
-    order = np.lexsort((fee, gross))
-    gross, fee = gross[order], fee[order]
-    if len(gross) < PAIRS_MIN or len(np.unique(gross)) < AMOUNTS_MIN:
-        return None
-    for step, sample_max in _SEARCHES:
-        rows = np.unique(np.linspace(0, len(gross) - 1, sample_max).astype(np.int64))
-        rules = _rules(gross[rows], fee[rows], step)
-        ranked = sorted(_judged(gross, fee, rate, fixed) for rate, fixed in rules)
-        if ranked and (best := ranked[0].schedule(len(gross))) is not None:
-            return best if _is_no_chance(best, gross, fee) else None
-    return None
+    known = {rule.currency for rule in policy.fees}
+    rules = [*policy.fees, *(offer.rule for offer in offered if offer.currency not in known)]
+    return {"policy": {"fees": [rule.model_dump(mode="json") for rule in rules]}}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Judged:
-    """A rule and how it does; what explains more, more exactly, more simply, sorts first."""
-
-    unexplained: int
-    inexact: int
-    is_odd: bool
-    fixed_minor: int
-    rate_micros: int
-
-    def schedule(self, support: int) -> Schedule | None:
-        explained = support - self.unexplained
-        if explained * 100 < support * EXPLAINED_PERCENT_MIN:
-            return None
-        return Schedule(self.rate_micros, self.fixed_minor, support, explained)
+def as_rule(currency: str, schedule: Schedule, scale: int) -> FeeRule:
+    """Return a schedule as the rule that a policy declares."""
+    percent = Decimal(schedule.rate_micros).scaleb(-FEE_PERCENT_DECIMALS_MAX).normalize()
+    fixed = Decimal(schedule.fixed_minor).scaleb(-scale)
+    return FeeRule(currency=currency, percent=f"{percent:f}", fixed=f"{fixed:f}")
 
 
-def _judged(gross: Ints, fee: Ints, rate_micros: int, fixed_minor: int) -> _Judged:
-    apart = np.abs(fee - _share(gross, rate_micros) - fixed_minor)
-    return _Judged(
-        unexplained=int((apart > SLACK_MINOR).sum()),
-        inexact=int((apart > 0).sum()),
-        is_odd=rate_micros % 1_000 != 0,
-        fixed_minor=fixed_minor,
-        rate_micros=rate_micros,
-    )
-
-
-def _rules(gross: Ints, fee: Ints, step: int) -> Iterator[tuple[int, int]]:
-    """Yield the rates and fixed parts that explain most of a sample.
-
-    What a rate leaves over is sorted: if the fixed part is one number to one unit either way,
-    enough neighbours span two units at most.
-    """
-    rates = np.arange(0, RATE_MICROS_MAX + 1, step, dtype=np.int64)
-    left_over = np.sort(fee[None, :] - _share(gross[None, :], rates[:, None]), axis=1)
-    enough = -(-len(gross) * _SAMPLE_PERCENT_MIN // 100)
-    first, last = left_over[:, : len(gross) - enough + 1], left_over[:, enough - 1 :]
-    span = (last - first).min(axis=1)
-    promising = np.flatnonzero(span <= 2 * SLACK_MINOR)
-    promising = promising[np.argsort(span[promising], kind="stable")][:_RATES_TRIED_MAX]
-    for k in promising.tolist():
-        fits = np.flatnonzero(last[k] - first[k] <= 2 * SLACK_MINOR)
-        starts = np.unique([last[k][fits] - SLACK_MINOR, first[k][fits] + SLACK_MINOR])
-        for fixed in range(max(int(starts.min()), 0), int(starts.max()) + 1):
-            if rates[k] > 0 or fixed > 0:
-                yield int(rates[k]), fixed
-
-
-def _is_no_chance(schedule: Schedule, gross: Ints, fee: Ints) -> bool:
-    """Say whether differences without a rule would hardly ever fit one as well.
-
-    A pair fits by chance when its difference falls on three minor units of all those over which
-    differences spread. Two pairs fix a rule; each further one is a test of it. Differences that
-    do not spread are a fixed fee only when they are equal.
-    """
-    exact = int((fee == schedule.fee_minor(gross)).sum())
-    if schedule.rate_micros == 0:
-        return exact * 100 >= schedule.support * EXPLAINED_PERCENT_MIN
-    low, high = np.quantile(fee, [0.1, 0.9], method="nearest").tolist()
-    by_chance = min(1.0, (2 * SLACK_MINOR + 1) / (high - low + 1))
-    tests = schedule.explained - 2
-    choices = math.lgamma(schedule.support + 1) - (
-        math.lgamma(schedule.explained + 1) + math.lgamma(schedule.support - schedule.explained + 1)
-    )
-    return choices + tests * math.log(by_chance) < math.log(_CHANCE_MAX)
-
-
-def _share(size: Ints, rate_micros: Ints | int) -> Ints:
-    """Return size * rate, rounded half to even; exact, whatever the size."""
+def share(size: Ints, rate_micros: Ints | int) -> Ints:
+    """Return size * rate, rounded half to even; exact, whatever the size (not negative)."""
     whole, rest = size // _MILLION, size % _MILLION
     below = whole * rate_micros + rest * rate_micros // _MILLION
     part = rest * rate_micros % _MILLION
     is_up = (part * 2 > _MILLION) | ((part * 2 == _MILLION) & (below % 2 == 1))
-    share: Ints = below + is_up
-    return share
+    rounded: Ints = below + is_up
+    return rounded

@@ -8,35 +8,14 @@ import numpy.typing as npt
 import polars as pl
 
 from recon_service.domain.config import Policy
+from recon_service.matchers.fees import Fees
 from recon_service.matchers.gates import absolute_minor, allowed_minor
 from recon_service.matchers.sides import ORDER
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-Fee = Literal["schedule", "within 5 %"]
-_MICROS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class FeeSchedule:
-    """What the payer's agent keeps of each ledger item: a rate in millionths and a fixed part.
-
-    Only money that arrives is charged: refunds are paid out in full. Half a unit is rounded to
-    even.
-    """
-
-    rate_micros: int = 0
-    fixed_minor: int = 0
-
-    def net_minor(self, amount_minor: Ints) -> Ints:
-        """Return each amount less its fee."""
-        whole, part = np.divmod(amount_minor, _MICROS)
-        share, rest = np.divmod(part * self.rate_micros, _MICROS)
-        fee = whole * self.rate_micros + share + self.fixed_minor
-        fee += (2 * rest > _MICROS) | ((2 * rest == _MICROS) & (share % 2 == 1))
-        net: Ints = np.where(amount_minor > 0, amount_minor - fee, amount_minor)
-        return net
+Fee = Literal["schedule", "learned schedule", "within 5 %"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +33,7 @@ class Rows:
     free: Flags
 
     @classmethod
-    def of(cls, side: pl.DataFrame, fees: FeeSchedule | None = None) -> "Rows":
+    def of(cls, side: pl.DataFrame, fees: Fees | None = None) -> "Rows":
         """`side` is canonical; `fees` are those of the ledger's side."""
         frame = side.sort(ORDER, nulls_last=True).with_row_index("row")
         frame = frame.with_columns(pl.col("row").cast(pl.Int64))
@@ -64,7 +43,7 @@ class Rows:
             frame["id"].to_list(),
             amount,
             frame["day"].to_numpy().astype(np.int64),
-            fees.net_minor(amount) if fees else None,
+            fees.net_minor(frame["currency"], amount) if fees and fees.schedules else None,
             free=amount != 0,
         )
 

@@ -1,12 +1,11 @@
 """Turns decided groups into rows: evidence as compact JSON, a sentence, and the members."""
 
-from decimal import Decimal
 from typing import Any
 
 import polars as pl
 
 from recon_service.domain.records import OUTCOME_SCHEMA
-from recon_service.matchers.explain import ROUNDING_MINOR_MAX, compact
+from recon_service.matchers.explain import ROUNDING_MINOR_MAX, compact, money
 from recon_service.matchers.group_rows import Hit, Rows
 from recon_service.matchers.group_verdicts import Verdict
 
@@ -100,7 +99,7 @@ class Story:
         text = f"Sum of {len(hit.members)} {many}s {_tie(hit)}"
         text += f" for {len(hit.ones)} {one}s" if len(hit.ones) > 1 else f" for one {one}"
         if residual:
-            amount = _money(abs(residual), scale)
+            amount = money(abs(residual), scale)
             text += (
                 f", less a fee of {amount}"
                 if cause == "fee" and residual < 0
@@ -141,6 +140,8 @@ def _doubt(verdict: Verdict) -> str:
         return f"{hit.solutions} solutions"
     if hit.interchangeable > 1:
         return f"{hit.interchangeable} choices of rows with these very amounts"
+    if hit.fee == "learned schedule" and hit.by != "batch key":
+        return "its fee is learned, not declared"
     if hit.doubtful:
         return "others like them do not carry the key, or are matched already"
     if len(hit.ones) > 1:
@@ -148,7 +149,3 @@ def _doubt(verdict: Verdict) -> str:
     if verdict.rivals:
         return f"{verdict.rivals} other groups want some of these rows"
     return f"score {verdict.score:.3f}, {hit.expected:.2g} such sums expected by chance"
-
-
-def _money(amount_minor: int, scale: int) -> str:
-    return f"{Decimal(amount_minor).scaleb(-scale):f}"

@@ -17,10 +17,11 @@ import polars as pl
 
 from recon_service.domain.config import Policy
 from recon_service.domain.records import OUTCOME_SCHEMA
+from recon_service.matchers.fees import Fees
 from recon_service.matchers.group_days import day_ranges
 from recon_service.matchers.group_keys import Batch, several_to_several, whole_batches
 from recon_service.matchers.group_links import Links, links
-from recon_service.matchers.group_rows import FeeSchedule, Hit, Rows, Searched, View
+from recon_service.matchers.group_rows import Hit, Rows, Searched, View
 from recon_service.matchers.group_story import MEMBER_SCHEMA, NOTE_SCHEMA, Story
 from recon_service.matchers.group_subsets import (
     Budget,
@@ -30,7 +31,14 @@ from recon_service.matchers.group_subsets import (
 )
 from recon_service.matchers.group_verdicts import Claim, Verdict, claims, verdicts
 
-__all__ = ["HELD_SCHEMA", "MEMBER_SCHEMA", "FeeSchedule", "GroupCounts", "Groups", "match_groups"]
+__all__ = [
+    "HELD_SCHEMA",
+    "MEMBER_SCHEMA",
+    "GroupCounts",
+    "Groups",
+    "known_batches",
+    "match_groups",
+]
 
 # Sums formed over all searches of one call: some seconds. What it cuts is counted.
 WORK_MAX = 2**24
@@ -67,7 +75,7 @@ def known_batches(
     items: pl.DataFrame,
     policy: Policy,
     *,
-    fees: FeeSchedule | None = None,
+    fees: Fees | None = None,
     matched_items: pl.DataFrame | None = None,
 ) -> Groups:
     """Group only what a batch key names in full and sums up: nothing is surer, so it comes first.
@@ -76,7 +84,7 @@ def known_batches(
     """
     ours, theirs = Rows.of(records), Rows.of(items, fees)
     views = View(True, ours, theirs, policy), View(False, theirs, ours, policy)
-    pass_ = _Pass(ours, theirs, policy, held=None)
+    pass_ = _Pass(ours, theirs, policy, held=None, fees=fees)
     if ours.ids and theirs.ids:
         linked = links(ours.frame, theirs.frame)
         for with_residual in (False, True):
@@ -97,7 +105,7 @@ def match_groups(
     items: pl.DataFrame,
     policy: Policy,
     *,
-    fees: FeeSchedule | None = None,
+    fees: Fees | None = None,
     held: pl.DataFrame | None = None,
     matched_items: pl.DataFrame | None = None,
     gathering_days: int | None = None,
@@ -106,8 +114,9 @@ def match_groups(
     """Group what one-to-one matching left over; both frames are `canonical`, ids unique.
 
     Members lie in the policy's window; under a batch key only the nearest must, the others up to
-    `gathering_days` farther (by default the window's length). `fees` are known to be kept from
-    each ledger item. `held` (HELD_SCHEMA) are suggested pairs whose rows are among the given
+    `gathering_days` farther (by default the window's length). `fees` are kept from each ledger
+    item; one that is merely learned makes a group doubtful, unless a batch key names all members.
+    `held` (HELD_SCHEMA) are suggested pairs whose rows are among the given
     ones: only an automatic group takes them, and the pair's odds count against it.
     `matched_items` (canonical) are those that one-to-one matching took: where they carry a batch's
     key, a difference makes the group doubtful.
@@ -117,7 +126,7 @@ def match_groups(
     views = View(True, ours, theirs, policy), View(False, theirs, ours, policy)
     if gathering_days is None:
         gathering_days = views[0].span_days
-    pass_ = _Pass(ours, theirs, policy, held)
+    pass_ = _Pass(ours, theirs, policy, held=held, fees=fees)
     if not ours.ids or not theirs.ids:
         return pass_.result()
     linked = links(ours.frame, theirs.frame)
@@ -182,8 +191,17 @@ def _doubted(searched: Searched, matched: pl.DataFrame | None) -> Searched:
 class _Pass:
     """Takes the groups of each step, the surest first, and keeps what was not taken as notes."""
 
-    def __init__(self, ours: Rows, theirs: Rows, policy: Policy, held: pl.DataFrame | None) -> None:
+    def __init__(
+        self,
+        ours: Rows,
+        theirs: Rows,
+        policy: Policy,
+        *,
+        held: pl.DataFrame | None,
+        fees: Fees | None,
+    ) -> None:
         self._rows = {"record": ours, "item": theirs}
+        self._learned = frozenset(fees.learned if fees else ())
         self._policy = policy
         self._held = (HELD_SCHEMA.to_frame() if held is None else held).sort("record_id", "item_id")
         self._odds: dict[Claim, float] = {}
@@ -202,6 +220,7 @@ class _Pass:
         """Take the groups of one step."""
         self._searched += sum(searched.tried for searched in found)
         self._truncated += sum(searched.cut for searched in found)
+        found = [replace(one, hits=[self._with_fee(hit) for hit in one.hits]) for one in found]
         for verdict in verdicts(found, self._policy, self._odds):
             hit = verdict.hit
             singles = claims(hit)[: len(hit.ones)]
@@ -212,6 +231,15 @@ class _Pass:
             if hit.solutions > 1 or verdict.rivals:
                 self._ambiguous += 1
                 self._doubted.update(singles)
+
+    def _with_fee(self, hit: Hit) -> Hit:
+        """Say of a fee by a schedule if that is merely learned."""
+        side, row = claims(hit)[0]
+        currency = self._rows[side].frame["currency"][row]
+        if hit.fee != "schedule" or currency not in self._learned:
+            return hit
+        is_doubtful = hit.doubtful or hit.by != "batch key"
+        return replace(hit, fee="learned schedule", doubtful=is_doubtful)
 
     def _suggest(self) -> None:
         """Take what is left of the groups that are not automatic, the surest first."""

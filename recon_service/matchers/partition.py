@@ -2,9 +2,12 @@
 
 records, items ─▶ exact ─▶ netting ─▶ known batches ─▶ one to one ─▶ groups ─▶ causes
                   │ 1.0     │ a side    │ a key names     │ by evidence │       │ unmatched
-                  │         │ cancels   │ all members     │ score p     │       │
+                  │ or less │ cancels   │ all members     │ score p,    │       │
+                  │ a fee   │           │                 │ then net    │       │
                   └─────────┴───────────┴─▶ one row per record ◀────────┴───────┘
                                             and the members of whatever is not one to one
+
+Fees are declared in the policy, or learned once batches are known: then they merely suggest.
 
 What a pass takes is gone for the next. Only suggestions are not safe: an automatic group may take
 their rows.
@@ -23,8 +26,19 @@ from recon_service.domain.records import (
 )
 from recon_service.matchers.exact import ExactMatcher
 from recon_service.matchers.exact_rows import exact_rows
+from recon_service.matchers.fee_pairs import (
+    batch_differences,
+    certain_pairs,
+    exact_pairs,
+    explained,
+    fee_rows,
+    left_over,
+    with_learned,
+)
+from recon_service.matchers.fees import FeeOffer, Fees, offers
 from recon_service.matchers.fuzzy import FuzzyMatcher
 from recon_service.matchers.groups import Groups, known_batches, match_groups
+from recon_service.matchers.net_pairs import with_net_pairs
 from recon_service.matchers.netting import net_reversals
 from recon_service.matchers.past_gates import same_reference
 from recon_service.matchers.sides import Sides, canonical, two_sides, without
@@ -51,13 +65,15 @@ class Outcome:
     """One row per record (OUTCOME_SCHEMA), in the order of the records given.
 
     `members` (MEMBER_SCHEMA) has one row per member of every match that is not one-to-one.
-    `weights` are those that were used where evidence was weighed.
+    `weights` are those that were used where evidence was weighed. `fees_offered` are schedules
+    that this population taught and its policy does not declare.
     """
 
     rows: pl.DataFrame
     counts: Counts
     members: pl.DataFrame = field(default_factory=MEMBER_SCHEMA.to_frame)
     weights: Weights | None = None
+    fees_offered: tuple[FeeOffer, ...] = ()
 
 
 def match_partition(
@@ -83,17 +99,22 @@ def match_partition(
         right = right.filter(pl.col("effective_on") > policy.closed_through)
     sides = two_sides(left, right, policy.window)
     exact = ExactMatcher(policy).match(sides)
-    found = Outcome(exact_rows(exact, policy), Counts())
+    found, differing = Outcome(OUTCOME_SCHEMA.to_frame(), Counts()), exact_pairs(exact, sides)
+    fees = Fees.of(policy, sides.records)
     if exact.height < max(left.height, right.height):
         whole = Sides(canonical(sides.records), canonical(sides.items))
         earlier = _earlier(left, gone, policy)
-        found = _loosely(found, exact, whole, earlier, policy, weights)
+        found, fees = _loosely(exact, whole, earlier, policy, weights, fees)
+    else:
+        fees = with_learned(fees, differing)
+    ours = exact_rows(exact, policy, explained(differing, fees)["id"])
     closed = closed_rows(everything.join(left, on="record_id", how="anti"), policy)
     decided = everything.select("record_id").join(
-        pl.concat([found.rows, closed]), on="record_id", how="left", maintain_order="left"
+        pl.concat([ours, found.rows, closed]), on="record_id", how="left", maintain_order="left"
     )
     rows = decided.select(OUTCOME_SCHEMA.names()).cast(OUTCOME_SCHEMA)
-    return Outcome(rows, found.counts, found.members, found.weights)
+    offered = offers(fees, sides.records)
+    return Outcome(rows, found.counts, found.members, found.weights, offered)
 
 
 def _earlier(left: pl.DataFrame, gone: pl.DataFrame | None, policy: Policy) -> pl.DataFrame:
@@ -103,31 +124,45 @@ def _earlier(left: pl.DataFrame, gone: pl.DataFrame | None, policy: Policy) -> p
 
 
 def _loosely(
-    found: Outcome,
     exact: pl.DataFrame,
     whole: Sides,
     earlier: pl.DataFrame,
     policy: Policy,
     weights: Weights | None,
-) -> Outcome:
-    """Return `found` with the rows of the passes behind the exact one, over canonical sides."""
+    fees: Fees,
+) -> tuple[Outcome, Fees]:
+    """Return what the passes behind the exact one found, and the fees; sides are canonical."""
     open_sides = Sides(without(whole.records, exact["id"]), without(whole.items, exact["item_id"]))
+    certain = certain_pairs(whole, policy)
+    charged = fee_rows(certain, open_sides, fees, policy, is_declared=True)
+    open_sides = left_over(open_sides, charged)
     ours = net_reversals(open_sides.records, open_sides.items, policy, side="record")
     theirs = net_reversals(open_sides.items, open_sides.records, policy, side="item")
     open_sides = _without(open_sides, pl.concat([ours.members, theirs.members]))
-    matched = whole.items.join(exact, left_on="id", right_on="item_id", how="semi")
-    batches = known_batches(open_sides.records, open_sides.items, policy, matched_items=matched)
+    matched = pl.concat([exact["item_id"], charged["internal_id"].alias("item_id")])
+    matched_items = whole.items.join(
+        matched.to_frame(), left_on="id", right_on="item_id", how="semi"
+    )
+    batches = known_batches(
+        open_sides.records, open_sides.items, policy, fees=fees, matched_items=matched_items
+    )
+    fees = with_learned(fees, certain, batch_differences(batches, open_sides.items))
     members = pl.concat([ours.members, theirs.members, batches.members])
     open_sides = _without(open_sides, batches.members)
-    fuzzy = FuzzyMatcher(policy, weights).match(open_sides, whole)
-    taken = pl.concat([exact["item_id"], members["id"], earlier["id"]])
+    offered = fee_rows(certain, open_sides, fees, policy, is_declared=False)
+    unclear = left_over(open_sides, offered)
+    fuzzy = FuzzyMatcher(policy, weights).match(unclear, whole)
+    taken = pl.concat([matched.alias("id"), members["id"], earlier["id"]])
     items = pl.concat([whole.items, earlier.select(whole.items.columns)])
     alike = same_reference(open_sides.records, items, policy, taken=taken)
-    one_to_one = fuzzy_rows(fuzzy, open_sides.records, alike, policy)
-    groups = _groups(one_to_one, open_sides, matched, policy)
+    one_to_one = fuzzy_rows(fuzzy, unclear.records, alike, policy, fees)
+    used = fuzzy.scored.weights
+    one_to_one = with_net_pairs(one_to_one, unclear, whole, policy, fees=fees, weights=used)
+    one_to_one = pl.concat([one_to_one, offered])
+    groups = _groups(one_to_one, open_sides, matched_items, policy, fees)
     searched, cut = batches.counts, groups.counts
-    return Outcome(
-        rows=pl.concat([found.rows, ours.rows, batches.rows, *_beside(one_to_one, groups)]),
+    found = Outcome(
+        rows=pl.concat([charged, ours.rows, batches.rows, *_beside(one_to_one, groups)]),
         counts=Counts(
             candidates=len(fuzzy.scored.records),
             candidates_dropped=int(fuzzy.dropped.sum()),
@@ -138,8 +173,9 @@ def _loosely(
             amounts_too_common_to_net=ours.crowded + theirs.crowded,
         ),
         members=pl.concat([members, groups.members]).sort("match_id", "side", "id"),
-        weights=fuzzy.scored.weights,
+        weights=used,
     )
+    return found, fees
 
 
 def _without(sides: Sides, members: pl.DataFrame) -> Sides:
@@ -147,11 +183,11 @@ def _without(sides: Sides, members: pl.DataFrame) -> Sides:
 
 
 def _groups(
-    one_to_one: pl.DataFrame, open_sides: Sides, matched: pl.DataFrame, policy: Policy
+    one_to_one: pl.DataFrame, open_sides: Sides, matched: pl.DataFrame, policy: Policy, fees: Fees
 ) -> Groups:
     """Group what is not automatic; suggested pairs are held until a group is surer.
 
-    `matched` are the items of the exact pass.
+    `matched` are the items of the exact passes.
     """
     automatic = one_to_one.filter(pl.col("decision") == "auto")
     held = one_to_one.filter(pl.col("decision") == "suggested").select(
@@ -162,6 +198,7 @@ def _groups(
         without(open_sides.records, automatic["record_id"]),
         without(open_sides.items, automatic["internal_id"]),
         policy,
+        fees=fees,
         held=held,
         matched_items=pl.concat([matched, by_evidence]),
     )

@@ -20,6 +20,7 @@ from recon_service.matchers.explain import (
     past_gate_sentence,
     residual_cause,
 )
+from recon_service.matchers.fees import Fees
 from recon_service.matchers.fuzzy import FuzzyOutcome
 
 _ALTERNATIVES_MAX = 3
@@ -28,13 +29,19 @@ _Row = tuple[str, str | None, str, str, float | None, int | None, str | None, st
 
 
 def fuzzy_rows(
-    fuzzy: FuzzyOutcome, records: pl.DataFrame, alike: pl.DataFrame, policy: Policy
+    fuzzy: FuzzyOutcome,
+    records: pl.DataFrame,
+    alike: pl.DataFrame | None,
+    policy: Policy,
+    fees: Fees | None = None,
 ) -> pl.DataFrame:
     """Return OUTCOME_SCHEMA for every record of the fuzzy pass, matched or not.
 
     `alike` is `past_gates.same_reference` of the same records: the cause where nothing matched.
+    `fees` may explain what amounts differ by.
     """
-    story = _Story(fuzzy, _by_id(alike, records), policy)
+    by_id = {} if alike is None else _by_id(alike, records)
+    story = _Story(fuzzy, by_id, policy, fees or Fees())
     rows = [row for place in range(fuzzy.records.height) for row in story.of_class(place)]
     return pl.DataFrame(rows, schema=OUTCOME_SCHEMA, orient="row")
 
@@ -42,6 +49,15 @@ def fuzzy_rows(
 def _by_id(alike: pl.DataFrame, records: pl.DataFrame) -> dict[str, dict[str, Any]]:
     own = records.select("id", "currency", "amount_minor", "scale")
     return {row["id"]: row for row in alike.join(own, on="id").iter_rows(named=True)}
+
+
+def _explained_pairs(fuzzy: FuzzyOutcome, fees: Fees) -> frozenset[int]:
+    """Return the chosen pairs whose amounts differ by a known fee."""
+    chosen = np.unique(fuzzy.assignment.chosen)
+    items = fuzzy.items[fuzzy.scored.items[chosen]]
+    gross = items["amount_minor"].to_numpy()
+    net = gross + fuzzy.scored.residual_minor[chosen]
+    return frozenset(chosen[fees.explain(items["currency"], gross, net)].tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +70,10 @@ class _Story:
     """Walks the classes of records in content order and tells what became of each row."""
 
     def __init__(
-        self, fuzzy: FuzzyOutcome, alike: dict[str, dict[str, Any]], policy: Policy
+        self, fuzzy: FuzzyOutcome, alike: dict[str, dict[str, Any]], policy: Policy, fees: Fees
     ) -> None:
         self._scored, self._alike, self._policy = fuzzy.scored, alike, policy
+        self._charged = _explained_pairs(fuzzy, fees)
         self._record_ids: list[list[str]] = fuzzy.records["ids"].to_list()
         self._scales: list[int] = fuzzy.records["scale"].to_list()
         self._item_ids: list[list[str]] = fuzzy.items["ids"].to_list()
@@ -113,7 +130,10 @@ class _Story:
             [other for other in candidates if other != pair]
         )
         text = compact(evidence)
-        sentence = pair_sentence(scored, pair, self._scales[place], self._policy.window)
+        is_fee = pair in self._charged
+        sentence = pair_sentence(
+            scored, pair, self._scales[place], self._policy.window, is_fee=is_fee
+        )
         reason = sentence[0].upper() + sentence[1:] + unclear
         for record_id, internal_id in zip(members, claim.internal_ids, strict=True):
             yield (
@@ -123,7 +143,7 @@ class _Story:
                 "auto" if is_auto else "suggested",
                 round(probability, SCORE_PLACES),
                 residual,
-                residual_cause(residual),
+                residual_cause(residual, is_fee=is_fee),
                 text,
                 reason,
             )

@@ -158,12 +158,12 @@ def test_the_whole_group_is_found_where_it_is_the_only_answer(
     """One payment hidden among other open rows of its counterparty."""
     target = sum(amounts[:size])
     answers = brute_force(amounts, target, 0)
-    parts = [{"amount_minor": amount, "counterparty": "Acme", "days": 0} for amount in amounts]
+    parts = [(f"m{k}", amount) for k, amount in enumerate(amounts)]
     if is_payout:
-        items = [an_item(f"m{k}", **part) for k, part in enumerate(parts)]
+        items = [an_item(id_, amount_minor=part, counterparty="Acme") for id_, part in parts]
         found = grouped([a_record("one", amount_minor=target, counterparty="Acme")], items)
     else:
-        records = [a_record(f"m{k}", **part) for k, part in enumerate(parts)]
+        records = [a_record(id_, amount_minor=part, counterparty="Acme") for id_, part in parts]
         found = grouped(records, [an_item("one", amount_minor=target, counterparty="Acme")])
     automatic = found.rows.filter(decision="auto")
     if len(answers) > 1:

@@ -79,7 +79,7 @@ def lag_between(item: Row, record: Row, policy: Policy) -> int:
     first, last = min(first, last), max(first, last)
     walked = [first + timedelta(days=k) for k in range((last - first).days)]
     rests = {date(2025, 7, 21)} if record["currency"] == "JPY" else set()
-    return sign_of_lag * sum(day.weekday() < 5 and day not in rests for day in walked)
+    return int(sign_of_lag * sum(day.weekday() < 5 and day not in rests for day in walked))
 
 
 def sign(amount_minor: int) -> int:

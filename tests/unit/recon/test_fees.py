@@ -1,18 +1,16 @@
 """Fee rules: found where there is one, to the minor unit, and never invented."""
 
+from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Decimal
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from recon_service.matchers.fees import (
-    Schedule,
-    explained_by,
-    learn_schedule,
-    learn_schedules,
-)
+from recon_service.matchers.fee_learning import DIFFERENCE_SCHEMA, learn_schedules
+from recon_service.matchers.fees import Schedule, explained_by
 
 RATES = st.sampled_from([0, 100, 1_400, 2_900, 14_000, 29_000, 34_900, 3_250, 12_990])
 SEEDS = st.integers(0, 2**32 - 1)
@@ -26,6 +24,22 @@ def fee_of(gross: int, rate_micros: int, fixed: int) -> int:
 
 def net_of(gross: np.ndarray, rate_micros: int, fixed: int) -> np.ndarray:
     return np.array([g - fee_of(abs(g), rate_micros, fixed) for g in gross.tolist()], np.int64)
+
+
+def learn_schedule(gross: np.ndarray, net: np.ndarray) -> Schedule | None:
+    return learned(gross, net).get("EUR")
+
+
+def learned(
+    gross: np.ndarray, net: np.ndarray, codes: list[str] | None = None
+) -> dict[str, Schedule]:
+    """What pairs of one item each teach; pairs that do not differ are no differences."""
+    rows = zip(codes or ["EUR"] * len(gross), gross.tolist(), (gross - net).tolist(), strict=True)
+    return learn_schedules(differences((code, [own], fee) for code, own, fee in rows if fee))
+
+
+def differences(rows: Iterable[tuple[str, list[int], int]]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema=DIFFERENCE_SCHEMA, orient="row")
 
 
 def amounts(count: int, seed: int = 1) -> np.ndarray:
@@ -46,24 +60,25 @@ def test_pairs_without_a_difference_neither_help_nor_harm() -> None:
     assert learn_schedule(gross, net) == Schedule(29_000, 30, 50, 50)
 
 
-def test_what_leaves_is_larger_by_the_fee() -> None:
+def test_what_leaves_is_charged_nothing() -> None:
     gross = -amounts(50)
-    net = net_of(gross, 5_000, 100)
-    assert (net < gross).all()
-    assert learn_schedule(gross, net) == Schedule(5_000, 100, 50, 50)
+    assert learn_schedule(gross, gross - 100) is None
+    schedule = Schedule(5_000, 100)
+    assert schedule.fee_minor(gross).tolist() == [0] * 50
+    assert not explained_by(schedule, gross, gross).any()
 
 
 def test_a_fixed_fee_needs_no_rate() -> None:
-    gross = amounts(12)
+    gross = amounts(12) + 1_500
     assert learn_schedule(gross, gross - 1_500) == Schedule(0, 1_500, 12, 12)
 
 
 def test_each_currency_has_its_own_rule() -> None:
     gross = amounts(60)
-    codes = np.array(["USD", "EUR", "JPY"] * 20, dtype=object)
+    codes = np.array(["USD", "EUR", "JPY"] * 20)
     net = np.where(codes == "EUR", net_of(gross, 14_000, 25), net_of(gross, 29_000, 30))
     net = np.where(codes == "JPY", gross, net)
-    assert learn_schedules(gross, net, codes) == {
+    assert learned(gross, net, codes.tolist()) == {
         "EUR": Schedule(14_000, 25, 20, 20),
         "USD": Schedule(29_000, 30, 20, 20),
     }
@@ -90,6 +105,39 @@ def test_small_differences_that_any_constant_nearly_fits_are_no_rule() -> None:
     random = np.random.default_rng(2)
     gross = amounts(300)
     assert learn_schedule(gross, gross - random.integers(1, 4, 300)) is None
+
+
+def test_a_price_that_recurs_says_the_same_each_time() -> None:
+    recurring = np.full(200, 10_000, np.int64)
+    gross = np.concatenate([recurring, amounts(12)])
+    net = gross - np.concatenate([np.full(200, 165), np.arange(12) * 31 + 7])
+    assert learn_schedule(gross, net) is None
+    other = amounts(200)
+    gross = np.concatenate([recurring, other])
+    net = np.concatenate([recurring - 165, net_of(other, 14_000, 25)])
+    assert learn_schedule(gross, net) == Schedule(14_000, 25, 400, 400)
+
+
+def test_payouts_are_equations_of_their_items() -> None:
+    random = np.random.default_rng(3)
+    batches = [amounts(int(random.integers(2, 30)), seed) for seed in range(12)]
+    fees = [sum(fee_of(gross, 14_000, 25) for gross in batch.tolist()) for batch in batches]
+    rows = [("EUR", batch.tolist(), fee) for batch, fee in zip(batches, fees, strict=True)]
+    assert learn_schedules(differences(rows)) == {"EUR": Schedule(14_000, 25, 12, 12)}
+    assert learn_schedules(differences(rows[:7])) == {}
+    pairs = [("EUR", [gross], fee_of(gross, 14_000, 25)) for gross in amounts(8).tolist()]
+    assert learn_schedules(differences(rows + pairs)) == {"EUR": Schedule(14_000, 25, 20, 20)}
+
+
+@given(count=st.integers(8, 60), seed=SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_payouts_less_anything_have_no_rule(count: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    rows = []
+    for place in range(count):
+        batch = amounts(int(random.integers(2, 12)), seed % 1_000 + place)
+        rows.append(("EUR", batch.tolist(), int(batch.sum() * random.uniform(0.005, 0.05))))
+    assert learn_schedules(differences(rows)) == {}
 
 
 def test_large_amounts_stay_exact() -> None:

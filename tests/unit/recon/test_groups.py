@@ -5,7 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from recon_service.matchers.groups import FeeSchedule, Groups, match_groups
+from recon_service.matchers.fees import Fees, Schedule
+from recon_service.matchers.groups import Groups, match_groups
 from recon_service.matchers.sides import canonical, two_sides
 from tests.unit.recon.builders import a_policy, a_record, an_item, left, right
 
@@ -209,7 +210,7 @@ def test_currency_sign_and_window_are_gates() -> None:
 
 
 def test_a_known_fee_schedule_is_an_exact_rule() -> None:
-    fees = FeeSchedule(rate_micros=14_000, fixed_minor=25)
+    fees = Fees(declared={"EUR": Schedule(rate_micros=14_000, fixed_minor=25)})
     items = [
         an_item("i1", amount_minor=25_011, counterparty="PSP"),
         an_item("i2", amount_minor=36_223, counterparty="PSP"),
@@ -223,6 +224,25 @@ def test_a_known_fee_schedule_is_an_exact_rule() -> None:
     assert row["evidence"]["fee"] == "schedule"
     off_by_one = a_record("r", counterparty="PSP", amount_minor=net + 1)
     assert group([off_by_one], items, fees=fees).rows.is_empty()
+    elsewhere = Fees(declared={"USD": fees.declared["EUR"]})
+    in_euro = a_record("r", counterparty="PSP", amount_minor=net)
+    assert group([in_euro], items, fees=elsewhere).rows.is_empty()
+    learned = Fees(learned=fees.declared)
+    offered = group([a_record("r", counterparty="PSP", amount_minor=net)], items, fees=learned)
+    row = only_row(offered)
+    assert (row["decision"], row["cause"]) == ("suggested", "fee")
+    assert row["evidence"]["fee"] == "learned schedule"
+    assert row["reason"].endswith("its fee is learned, not declared")
+
+
+def test_a_learned_fee_is_enough_where_a_batch_key_names_every_member() -> None:
+    fees = Fees(learned={"EUR": Schedule(rate_micros=80_000, fixed_minor=25)})
+    net = 12_010 - 961 - 25 + 19_500 - 1_560 - 25
+    found = group(
+        [a_record("r", text="PAYOUT PO2231", amount_minor=net)], sales(12_010, 19_500), fees=fees
+    )
+    row = only_row(found)
+    assert (row["decision"], row["evidence"]["fee"]) == ("auto", "learned schedule")
 
 
 def test_several_lines_for_several_items_are_suggested() -> None:
