@@ -43,11 +43,17 @@ Produce = Callable[[Sink], Awaitable[None]]
 
 def offered_stream(accept: str | None) -> str | None:
     """Return the streamed media type that an Accept header prefers, None for JSON pages."""
+    best = preferred(accept)
+    return best if best in (CSV, NDJSON) else None
+
+
+def preferred(accept: str | None) -> str | None:
+    """Return the media type that an Accept header prefers, the first one among equals."""
     best, best_quality = None, 0.0
     for media_type, quality in _choices(accept):
         if quality > best_quality:
             best, best_quality = media_type, quality
-    return best if best in (CSV, NDJSON) else None
+    return best
 
 
 def takes_gzip(accept_encoding: str | None) -> bool:

@@ -11,6 +11,7 @@ from shared.text import Day, Metadata, SafeStr
 
 RUN_EXAMPLE = "01980b5c-7001-7b2c-8e3d-0d4f4d1f2b20"
 LOG_EXAMPLE = "987654321"
+RECORD_EXAMPLE = "01980b5c-7002-7c3d-9f4e-1e5a5e2a3c31"
 DATE_EXAMPLE = "2025-07-13"
 DATE_MIN, DATE_MAX = date(1900, 1, 1), date(2200, 12, 31)
 SOURCE_PATTERN = "^[a-z][a-z0-9_]{0,62}$"

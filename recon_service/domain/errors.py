@@ -5,7 +5,8 @@ AppError
 │   ├── UnknownSource       404
 │   ├── UnknownRun          404
 │   ├── NoSummary           404
-│   └── UnknownLogEntry     404
+│   ├── UnknownLogEntry     404
+│   └── UnknownRecord       404  no such record, or no run meant has decided it
 ├── Conflict
 │   ├── LaterRunDepends     409  a later day counts a line as reconciled by the run to supersede
 │   ├── RunQueueFull        409  more runs of the source are waiting than it takes
@@ -16,10 +17,12 @@ AppError
 ├── InvalidPolicy           422  the policy that a dry run is to try out is not valid
 ├── InvalidStatement        422  the file named by a request cannot be used
 ├── DateInFuture            422
-└── UploadTooLarge          413
+├── UploadTooLarge          413
+└── Unavailable
+    └── LedgerUnavailable   503  the ledger cannot be read now
 """
 
-from shared.errors import AppError, Conflict, NotFound
+from shared.errors import AppError, Conflict, NotFound, Unavailable
 
 
 class UnknownSource(NotFound):
@@ -36,6 +39,10 @@ class NoSummary(NotFound):
 
 class UnknownLogEntry(NotFound):
     code, title = "unknown_log_entry", "There is no such entry in the match log"
+
+
+class UnknownRecord(NotFound):
+    code, title = "unknown_record", "There is no decision about such a record"
 
 
 class LaterRunDepends(Conflict):
@@ -77,3 +84,7 @@ class DateInFuture(AppError):
 
 class UploadTooLarge(AppError):
     code, title, status = "upload_too_large", "The upload is larger than the service takes", 413
+
+
+class LedgerUnavailable(Unavailable):
+    code, title = "ledger_unavailable", "The ledger cannot be read now"

@@ -9,7 +9,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("ledger_service", "recon_service")
 PACKAGES = (*SERVICES, "shared", "migrations", "scripts")
-PURE = ("ledger_service/domain", "recon_service/domain", "recon_service/matchers")
+PURE = (
+    "ledger_service/domain",
+    "recon_service/domain",
+    "recon_service/matchers",
+    "recon_service/explanations",
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
