@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from recon_service.dependencies import open_engine
+from recon_service.domain.config import patched
 from recon_service.domain.errors import UnknownSource
-from recon_service.domain.run import PHASES, Claim, Input, InputKind
+from recon_service.domain.run import PHASES, Claim, Input, InputKind, WhatIf
 from recon_service.domain.summary import Summary
 from recon_service.engine import ReconEngine
 from recon_service.readers.files import checked_file, resolve_in_inbox
@@ -30,15 +32,22 @@ class Interrupted(Exception):
 
 
 async def reconcile(
-    name: str, day: date, file_path: Path | None, *, quiet: bool
+    name: str,
+    day: date,
+    file_path: Path | None,
+    *,
+    quiet: bool,
+    what_if: WhatIf | None = None,
 ) -> dict[str, Any] | Failed | None:
     """Queue a run and do it; return its result, None where another process has taken it over.
+
+    With `what_if` it is a dry run: nothing comes in force.
 
     Raises AppError, SourceUnreadable, Interrupted, and what a database that is away raises.
     """
     settings = ReconSettings.load()
     async with open_engine(settings, workers=0) as engine:
-        run_id, attempt = await _request(engine, settings, name, day, file_path)
+        run_id, attempt = await _request(engine, settings, name, day, file_path, what_if)
         with _progress(quiet=quiet) as progress:
             bar = progress.add_task("waiting", total=len(PHASES))
             try:
@@ -59,15 +68,20 @@ async def reconcile(
                 return outcome
             progress.update(bar, description="done", completed=len(PHASES))
     head = {"run_id": run_id, "source": name, "date": day.isoformat(), "attempt": attempt}
-    return head | dict(outcome)
+    return head | {"dry_run": what_if is not None} | dict(outcome)
 
 
 async def _request(
-    engine: ReconEngine, settings: ReconSettings, name: str, day: date, file_path: Path | None
+    engine: ReconEngine,
+    settings: ReconSettings,
+    name: str,
+    day: date,
+    file_path: Path | None,
+    what_if: WhatIf | None,
 ) -> tuple[str, int]:
     """Queue the run, reserved for this process; return its id and attempt.
 
-    Raises AppError, SourceUnreadable.
+    Raises AppError, SourceUnreadable, typer.BadParameter.
     """
     async with atomic(engine.database) as connection:
         source = await lock_source(connection, name)
@@ -76,6 +90,8 @@ async def _request(
         today = engine.clock().astimezone(source.config.zone).date()
         if day > today:
             raise typer.BadParameter(f"{day} has not begun yet in {source.config.time_zone}")
+        if what_if is not None:
+            _require_valid(source, what_if)
         requested = await runs.request_run(
             connection,
             source=source,
@@ -85,9 +101,19 @@ async def _request(
             request_id=None,
             queue_max=settings.queue_max,
             reserve_seconds=settings.lease_seconds,
+            what_if=what_if,
         )
         assert requested is not None, "only a nightly run can be there already"
         return requested
+
+
+def _require_valid(source: Source, what_if: WhatIf) -> None:
+    try:
+        patched(source.config, {"policy": what_if.policy})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise typer.BadParameter(f"{place}: {first['msg']}") from error
 
 
 def _statement(source: Source, day: date, file_path: Path | None, settings: ReconSettings) -> Input:

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
+from uuid import UUID
 
 if __package__ in (None, ""):  # run as `python recon_service/cli.py`
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -28,6 +29,7 @@ from rich.table import Table
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from recon_service.by_hand import Interrupted, reconcile
+from recon_service.domain.run import WhatIf
 from recon_service.readers.errors import SourceUnreadable
 from recon_service.runner import Failed
 from shared.errors import AppError
@@ -104,13 +106,26 @@ def run_recon(
             "--file_path", "--file-path", help="any file; default: the one that the source names"
         ),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "--dry_run", help="keep the log, put nothing in force")
+    ] = False,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|JSON",
+            help="what a dry run tries out: a JSON merge patch of the source's policy",
+        ),
+    ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Reconcile a statement with the ledger, here and now, and print the result."""
     configure_logging("recon", "ERROR")
+    what_if = _what_if(dry_run, policy)
     try:
-        outcome = asyncio.run(reconcile(source, day.date(), file_path, quiet=as_json))
+        outcome = asyncio.run(
+            reconcile(source, day.date(), file_path, quiet=as_json, what_if=what_if)
+        )
     except (MissingSetting, SourceUnreadable, AppError) as error:
         usage = not isinstance(error, MissingSetting)
         _fail(_sentence(error), Exit.USAGE if usage else Exit.INFRASTRUCTURE)
@@ -192,6 +207,35 @@ def breaks(
 
 
 @app.command()
+def compare(
+    base: Annotated[UUID, typer.Argument(help="the run to compare with")],
+    other: Annotated[UUID, typer.Argument(help="the run that decided otherwise")],
+    change: Annotated[str | None, typer.Option(help="gained, lost or changed")] = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show what one run decided otherwise than another of the same source."""
+    found = _get("/recon/compare", base=base, other=other, change=change, limit=limit)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    totals = [
+        {"change": name, "records": one["records"], "values": _worth(one["values"])}
+        for name, one in found["totals"].items()
+    ]
+    _show(totals, ("change", "records", "values"), "Compared", as_json)
+    rows = [
+        one
+        | {side: one[side] and one[side]["decision"] for side in ("base", "other")}
+        | {"reason": (one["other"] or one["base"])["reason"]}
+        for one in found["differences"]
+    ]
+    columns = ("change", "external_id", "amount", "currency", "base", "other", "reason")
+    _show(rows, columns, "Differences", as_json)
+
+
+@app.command()
 def sources(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """List the sources."""
     found = _get("/recon/sources/")["sources"]
@@ -199,6 +243,26 @@ def sources(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     _show(
         rows, ("name", "version", "kind", "path", "url", "time_zone", "nightly"), "Sources", as_json
     )
+
+
+def _what_if(dry_run: bool, policy: str | None) -> WhatIf | None:
+    """Return what a dry run tries out; a policy is JSON, or the path of a file that holds it."""
+    if policy is None:
+        return WhatIf({}) if dry_run else None
+    if not dry_run:
+        _fail("Another policy is for a dry run: add --dry-run.", Exit.USAGE)
+    try:
+        text = policy if policy.lstrip().startswith("{") else Path(policy).read_text("utf-8")
+        changes = json.loads(text)
+    except (OSError, ValueError) as error:
+        _fail(f"The policy cannot be read: {error}.", Exit.USAGE)
+    if not isinstance(changes, dict):
+        _fail("The policy is not a JSON object.", Exit.USAGE)
+    return WhatIf(changes)
+
+
+def _worth(values: dict[str, str]) -> str:
+    return ", ".join(f"{amount} {code}" for code, amount in values.items())
 
 
 def _has_breaks(found: dict[str, Any]) -> bool:
@@ -216,7 +280,8 @@ def _has_breaks(found: dict[str, Any]) -> bool:
 
 
 def _show_summary(found: dict[str, Any]) -> None:
-    table = Table(title=f"{found['source']} for {found['date']}, attempt {found['attempt']}")
+    kind = "dry run" if found["dry_run"] else "attempt"
+    table = Table(title=f"{found['source']} for {found['date']}, {kind} {found['attempt']}")
     table.add_column("")
     table.add_column("count", justify="right")
     table.add_column("score", justify="right")
@@ -226,6 +291,8 @@ def _show_summary(found: dict[str, Any]) -> None:
         ("Rejected lines", found["rejected"]),
         ("Matched exactly", found["exact"]),
         ("Matched by score", found["fuzzy"], _scores(found["fuzzy_scores"])),
+        ("Matched in groups", found["grouped"]),
+        ("Cancelled out", found["netted"]),
         ("Suggested", found["suggested"]),
         ("Unmatched", found["unmatched"]),
         ("Reconciled before", found["already_reconciled"]),

@@ -9,8 +9,8 @@ import httpx
 from fastapi import FastAPI
 from prometheus_client import Counter
 
-from recon_service.api import logs, runs, sources, uploads
-from recon_service.api.bodies import LOG_EXAMPLE, RUN_EXAMPLE
+from recon_service.api import compare, logs, runs, sources, uploads, why
+from recon_service.api.bodies import LOG_EXAMPLE, RECORD_EXAMPLE, RUN_EXAMPLE
 from recon_service.dependencies import Resources, open_engine
 from recon_service.repositories.atomic import plain
 from recon_service.repositories.examples import example_ids, sources_exist
@@ -93,7 +93,7 @@ def create_app(
         lifespan=lifespan,
         readiness=_readiness,
         examples=_examples,
-        routers=[module.router for module in (runs, logs, sources, uploads)],
+        routers=[module.router for module in (runs, logs, why, compare, sources, uploads)],
     )
 
 
@@ -115,8 +115,8 @@ async def _examples(app: FastAPI) -> Mapping[str, str]:
     """Return ids of this database for the ids in the examples."""
     held: Resources = app.state.resources
     async with plain(held.database) as connection:
-        run_id, log_id = await example_ids(connection)
-    found = {RUN_EXAMPLE: run_id, LOG_EXAMPLE: log_id}
+        run_id, log_id, record_id = await example_ids(connection)
+    found = {RUN_EXAMPLE: run_id, LOG_EXAMPLE: log_id, RECORD_EXAMPLE: record_id}
     return {placeholder: existing for placeholder, existing in found.items() if existing}
 
 

@@ -92,3 +92,87 @@ class BreakPage(StrictOut):
     breaks: list[BreakOut]
     next_cursor: str | None
     next: str | None
+
+
+class MemberOut(StrictOut):
+    side: Literal["external", "ledger"]
+    key: str = Field(description="the record's id, or the ledger item's")
+    reference: str | None
+    date: Day
+    at: datetime
+    currency: str
+    amount: str
+    text: str | None
+    counterparty: str | None
+
+
+class GroupOut(StrictOut):
+    """A match that is not one-to-one."""
+
+    run_id: UUID
+    source: str
+    date: Day
+    attempt: int
+    dry_run: bool
+    match_id: str
+    match_type: Literal["group", "netted"]
+    decision: Literal["auto", "suggested", "netted"]
+    members: list[MemberOut]
+
+
+class GroupPage(StrictOut):
+    groups: list[GroupOut]
+    next_cursor: str | None
+    next: str | None
+
+
+class ComparedRunOut(StrictOut):
+    run_id: UUID
+    source: str
+    date: Day
+    attempt: int
+    dry_run: bool
+    policy: dict[str, Any] | None
+
+
+class ComparedDecisionOut(StrictOut):
+    log_id: int
+    decision: Literal["auto", "suggested", "unmatched", "netted"]
+    match_type: Literal["exact", "fuzzy", "group", "netted", "none"]
+    score: Score | None
+    cause: str | None
+    reason: str
+    match_id: str | None
+    internal_ids: list[str]
+
+
+class DifferenceOut(StrictOut):
+    record_id: UUID
+    change: Literal["gained", "lost", "changed"]
+    external_id: str | None
+    text: str | None
+    date: Day
+    currency: str
+    amount: str
+    base: ComparedDecisionOut | None = Field(description="null where that run did not decide it")
+    other: ComparedDecisionOut | None
+
+
+class ChangeOut(StrictOut):
+    records: int
+    values: dict[str, str] = Field(description="what they are worth, by currency")
+
+
+class ChangesOut(StrictOut):
+    gained: ChangeOut
+    lost: ChangeOut
+    changed: ChangeOut
+
+
+class ComparisonOut(StrictOut):
+    base: ComparedRunOut
+    other: ComparedRunOut
+    totals: ChangesOut | None = Field(description="null on pages after the first")
+    differences: list[DifferenceOut]
+    next_cursor: str | None
+    next: str | None

@@ -5,7 +5,6 @@ import json
 from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 import asyncpg
 from fastapi import APIRouter, Query, Request, Response
@@ -21,7 +20,7 @@ from recon_service.api.bodies import (
     SummariesOut,
     SummaryOut,
 )
-from recon_service.api.lists import AttemptQuery, DateQuery, SourceQuery
+from recon_service.api.lists import AttemptQuery, DateQuery, SourceQuery, run_id_of
 from recon_service.api.validation import validated
 from recon_service.dependencies import Held, Resources
 from recon_service.domain.config import patched
@@ -198,7 +197,7 @@ async def list_runs(
             day=date,
             status=status,
             dry_run=dry_run,
-            before=_run_id(before[0]) if before else None,
+            before=run_id_of(before[0]) if before else None,
             limit=limit,
         )
     following = encode_cursor("runs", found[-1].run_id) if more else None
@@ -298,10 +297,3 @@ def _accepted(document: str, *, replayed: bool = False) -> Response:
 
 def _unknown(name: str) -> UnknownSource:
     return UnknownSource(f"there is no source {name}", source=name)
-
-
-def _run_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise InvalidCursor("the cursor cannot be read; begin with the first page") from error

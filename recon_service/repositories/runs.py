@@ -54,7 +54,7 @@ INSERT INTO recon.run_events (run_id, at, kind, detail) VALUES ($1, clock_timest
 
 # Runs that nobody works on, oldest first: waiting ones and those whose holder has gone silent.
 _CLAIMABLE = """
-SELECT r.* FROM recon.runs r
+SELECT r.*, r.policy::text AS changes FROM recon.runs r
 WHERE ($1::uuid IS NULL OR r.run_id = $1)
   AND (r.status = 'queued'
        AND ($1::uuid IS NOT NULL OR coalesce(r.reserved_until <= now(), true))
@@ -248,7 +248,7 @@ async def claim(
             business_date=row["business_date"],
             attempt=row["attempt"],
             source_version=row["source_version"],
-            config=_with_policy(config, row["policy"]),
+            config=_with_policy(config, row["changes"]),
             population=row["population"],
             input=Input(InputKind(row["input_kind"]), row["input"]),
             request_id=row["request_id"],
@@ -363,8 +363,8 @@ def past_run(row: asyncpg.Record) -> PastRun:
     )
 
 
-def _with_policy(config: SourceConfig, policy: str | None) -> SourceConfig:
-    return config if policy is None else patched(config, {"policy": json.loads(policy)})
+def _with_policy(config: SourceConfig, changes: str | None) -> SourceConfig:
+    return config if changes is None else patched(config, {"policy": json.loads(changes)})
 
 
 def _holding(held: Claim) -> tuple[UUID, list[str], list[int]]:
