@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from recon_service.domain.config import Policy
+from recon_service.domain.config import AmountTolerance, Policy
 from recon_service.domain.records import (
     ITEM_SCHEMA,
     MEMBER_SCHEMA,
@@ -33,6 +33,7 @@ from recon_service.matchers.fee_pairs import (
     explained,
     fee_rows,
     left_over,
+    pair_differences,
     with_learned,
 )
 from recon_service.matchers.fees import FeeOffer, Fees, offers
@@ -104,9 +105,9 @@ def match_partition(
     if exact.height < max(left.height, right.height):
         whole = Sides(canonical(sides.records), canonical(sides.items))
         earlier = _earlier(left, gone, policy)
-        found, fees = _loosely(exact, whole, earlier, policy, weights, fees)
+        found, fees = _loosely(exact, differing, whole, earlier, policy, weights, fees)
     else:
-        fees = with_learned(fees, differing)
+        fees = with_learned(fees, pair_differences(differing))
     ours = exact_rows(exact, policy, explained(differing, fees)["id"])
     closed = closed_rows(everything.join(left, on="record_id", how="anti"), policy)
     decided = everything.select("record_id").join(
@@ -125,6 +126,7 @@ def _earlier(left: pl.DataFrame, gone: pl.DataFrame | None, policy: Policy) -> p
 
 def _loosely(
     exact: pl.DataFrame,
+    differing: pl.DataFrame,
     whole: Sides,
     earlier: pl.DataFrame,
     policy: Policy,
@@ -133,7 +135,7 @@ def _loosely(
 ) -> tuple[Outcome, Fees]:
     """Return what the passes behind the exact one found, and the fees; sides are canonical."""
     open_sides = Sides(without(whole.records, exact["id"]), without(whole.items, exact["item_id"]))
-    certain = certain_pairs(whole, policy)
+    certain = certain_pairs(open_sides, whole, policy)
     charged = fee_rows(certain, open_sides, fees, policy, is_declared=True)
     open_sides = left_over(open_sides, charged)
     ours = net_reversals(open_sides.records, open_sides.items, policy, side="record")
@@ -146,7 +148,12 @@ def _loosely(
     batches = known_batches(
         open_sides.records, open_sides.items, policy, fees=fees, matched_items=matched_items
     )
-    fees = with_learned(fees, certain, batch_differences(batches, open_sides.items))
+    fees = with_learned(
+        fees,
+        pair_differences(differing),
+        pair_differences(certain),
+        batch_differences(batches, open_sides.items),
+    )
     members = pl.concat([ours.members, theirs.members, batches.members])
     open_sides = _without(open_sides, batches.members)
     offered = fee_rows(certain, open_sides, fees, policy, is_declared=False)
@@ -160,9 +167,11 @@ def _loosely(
     one_to_one = with_net_pairs(one_to_one, unclear, whole, policy, fees=fees, weights=used)
     one_to_one = pl.concat([one_to_one, offered])
     groups = _groups(one_to_one, open_sides, matched_items, policy, fees)
+    rest = _beside(one_to_one, groups)
+    rest, late = _net_leftovers(rest, groups.members, open_sides, policy)
     searched, cut = batches.counts, groups.counts
     found = Outcome(
-        rows=pl.concat([charged, ours.rows, batches.rows, *_beside(one_to_one, groups)]),
+        rows=pl.concat([charged, ours.rows, batches.rows, rest, groups.rows]),
         counts=Counts(
             candidates=len(fuzzy.scored.records),
             candidates_dropped=int(fuzzy.dropped.sum()),
@@ -172,7 +181,7 @@ def _loosely(
             groups_ambiguous=searched.ambiguous + cut.ambiguous,
             amounts_too_common_to_net=ours.crowded + theirs.crowded,
         ),
-        members=pl.concat([members, groups.members]).sort("match_id", "side", "id"),
+        members=pl.concat([members, groups.members, late]).sort("match_id", "side", "id"),
         weights=used,
     )
     return found, fees
@@ -204,8 +213,26 @@ def _groups(
     )
 
 
-def _beside(one_to_one: pl.DataFrame, groups: Groups) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the rows that groups have left as they were, or freed, and those of the groups."""
+def _net_leftovers(
+    rows: pl.DataFrame, grouped: pl.DataFrame, open_sides: Sides, policy: Policy
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Net what nobody wanted: then only a row of the very amount on the other side speaks against.
+
+    Return the rows, some of them netted now, and the new members.
+    """
+    alone = rows.filter(pl.col("decision") == "unmatched").select(id="record_id")
+    records = open_sides.records.join(alone, on="id", how="semi")
+    claimed = pl.concat([rows["internal_id"].drop_nulls().rename("id"), grouped["id"]])
+    items = without(open_sides.items, claimed)
+    strict = policy.model_copy(update={"amount_tolerance": AmountTolerance()})
+    ours = net_reversals(records, items, strict, side="record")
+    theirs = net_reversals(items, records, strict, side="item")
+    kept = rows.join(ours.rows.select("record_id"), on="record_id", how="anti")
+    return pl.concat([kept, ours.rows]), pl.concat([ours.members, theirs.members])
+
+
+def _beside(one_to_one: pl.DataFrame, groups: Groups) -> pl.DataFrame:
+    """Return the rows of records without a group, as they were or freed."""
     rows = one_to_one.join(groups.rows.select("record_id"), on="record_id", how="anti")
     freed = pl.col("record_id").is_in(groups.released["record_id"].implode())
     notes = groups.notes.group_by("id", maintain_order=True).agg(pl.col("reason").first())
@@ -228,4 +255,4 @@ def _beside(one_to_one: pl.DataFrame, groups: Groups) -> tuple[pl.DataFrame, pl.
             .otherwise("reason")
         )
     )
-    return rows.select(OUTCOME_SCHEMA.names()), groups.rows
+    return rows.select(OUTCOME_SCHEMA.names())
