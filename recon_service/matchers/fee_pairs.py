@@ -20,14 +20,15 @@ from recon_service.matchers.sides import Sides, without
 _KEY = ("ref", "currency")
 
 
-def certain_pairs(whole: Sides, policy: Policy) -> pl.DataFrame:
-    """Return the pairs that share a reference that is unique on both sides, with other amounts.
+def certain_pairs(open_sides: Sides, whole: Sides, policy: Policy) -> pl.DataFrame:
+    """Return the open pairs with a reference that is unique in the whole, and other amounts.
 
     Currency and sign are equal and the date lies in the window; the amounts differ by more than
-    rounding. `whole` is canonical.
+    rounding. Both are canonical.
     """
+    shared = open_sides.records.join(open_sides.items, on=_KEY, how="semi").select(_KEY).unique()
     records, items = (
-        side.filter(pl.col("ref").is_not_null()).filter(pl.len().over(_KEY) == 1)
+        side.join(shared, on=_KEY, how="semi").filter(pl.len().over(_KEY) == 1)
         for side in (whole.records, whole.items)
     )
     items = items.rename({name: f"item_{name}" for name in items.columns if name not in _KEY})
@@ -43,7 +44,10 @@ def certain_pairs(whole: Sides, policy: Policy) -> pl.DataFrame:
 
 
 def exact_pairs(exact: pl.DataFrame, sides: Sides) -> pl.DataFrame:
-    """Return the pairs of the exact pass (EXACT_SCHEMA) whose amounts differ beyond rounding."""
+    """Return the pairs of the exact pass (EXACT_SCHEMA) whose amounts differ beyond rounding.
+
+    One reference names both, so they are certain too.
+    """
     differing = exact.filter(pl.col("residual_minor").abs() > ROUNDING_MINOR_MAX)
     item = sides.items.join(differing, left_on="id", right_on="item_id", how="semi").select(
         item_id="id", currency="currency", item_amount_minor="amount_minor"
@@ -53,18 +57,19 @@ def exact_pairs(exact: pl.DataFrame, sides: Sides) -> pl.DataFrame:
     )
 
 
-def with_learned(fees: Fees, pairs: pl.DataFrame, *batches: pl.DataFrame) -> Fees:
-    """Return `fees` with what pairs and batches (DIFFERENCE_SCHEMA) teach of other currencies."""
-    own = pairs.select(
+def pair_differences(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return DIFFERENCE_SCHEMA of certain or exact pairs."""
+    return pairs.select(
         "currency",
         gross_minor=pl.concat_list("item_amount_minor"),
         fee_minor=_fee_minor(),
     ).cast(DIFFERENCE_SCHEMA)
-    seen = pl.concat([own, *batches])
-    return Fees(
-        fees.declared,
-        learn_schedules(seen.filter(~pl.col("currency").is_in(list(fees.declared)))),
-    )
+
+
+def with_learned(fees: Fees, *differences: pl.DataFrame) -> Fees:
+    """Return `fees` with what differences (DIFFERENCE_SCHEMA) teach of other currencies."""
+    seen = pl.concat(differences).filter(~pl.col("currency").is_in(list(fees.declared)))
+    return Fees(fees.declared, learn_schedules(seen))
 
 
 def batch_differences(batches: Groups, items: pl.DataFrame) -> pl.DataFrame:

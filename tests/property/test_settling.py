@@ -1,6 +1,7 @@
 """Settling by the column says what settling one by one says."""
 
 from datetime import date, timedelta
+from typing import Any
 
 import polars as pl
 from hypothesis import given, settings
@@ -62,7 +63,7 @@ def test_frames_and_dictionaries_settle_alike(
     )
     members = decisions.described(MEMBER_SCHEMA.to_frame(), rows)
     dated = {key: FIRST + timedelta(days=n) for key, n in zip(ITEMS, days, strict=True)}
-    common = {
+    common: dict[str, Any] = {
         "universe": universe,
         "taken_items": taken,
         "memory": Memory(records, items),
