@@ -57,6 +57,7 @@ async def open_engine(
         base_url=settings.ledger_url, timeout=timeout, transport=transport, trust_env=False
     )
     pool = Workers(workers)
+    pool.warm_up("recon_service.engine")
     try:
         yield ReconEngine(
             database=database,

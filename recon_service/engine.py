@@ -9,8 +9,8 @@
               memory
 
     load       read and normalise the statement; a bad line is a rejected record
-               choose the records: free lines, and open ones that earlier days left
                read the ledger at one seq: the days around the records, what is new, what is open
+               choose the records meanwhile: free lines, and open ones that earlier days left
     match      decide every record against the population's free items (pure)
     settle     say what that means for lines, items and breaks (pure: domain/history.py)
     log        append it all through ReconLogger, while the leases are ours
@@ -39,7 +39,8 @@ from recon_service.domain.summary import Summary, sentence, summarise
 from recon_service.match_log import ReconLogger, Writing
 from recon_service.matchers.partition import Outcome, match_partition
 from recon_service.readers.ledger_reader import ALL, LedgerRange, LedgerReader, LedgerUnreadable
-from recon_service.readers.statements import Inputs, Offload, Statement, read_statement
+from recon_service.readers.offload import Offload
+from recon_service.readers.statements import Inputs, Statement, read_statement
 from recon_service.repositories import history as memory
 from recon_service.repositories import runs
 from recon_service.repositories.atomic import plain
@@ -59,6 +60,18 @@ class EquationBroken(Exception):
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What earlier runs left behind for this one."""
+
+    universe: history.Universe
+    ending: history.Ending
+    carried: pl.DataFrame
+    known: frozenset[str]
+    open_items: pl.DataFrame
+    states: Mapping[str, history.State]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +153,51 @@ class ReconEngine:
             superseded = await find(connection, run.source, run.business_date)
             gone = None if superseded is None else superseded.run_id
             past = await memory.population_runs(connection, run.population)
-            others = [one for one in past if one.run_id != gone]
-            in_file = statement.accepted["record_id"].to_list()
+        others = [one for one in past if one.run_id != gone]
+        covered = history.covered_days(
+            business_date=run.business_date,
+            line_days=statement.days,
+            today=self.clock().astimezone(run.config.zone).date(),
+        )
+        reading = history.plan_reading(
+            covered=covered, line_days=statement.days, others=others, margins=Margins.of(run.config)
+        )
+        ledger = asyncio.create_task(self._read_ledger(run, reading), name="ledger")
+        try:
+            recalled = await self._recall(run, statement, gone)
+        except BaseException:
+            ledger.cancel()
+            await asyncio.gather(ledger, return_exceptions=True)
+            raise
+        read_to_seq, read = await ledger
+        items = _merged(read, recalled.open_items, run.config)
+        keys = items["internal_id"].to_list()
+        async with plain(self.database) as connection:
+            taken_items = await memory.taken_items(
+                connection, run.population, keys, gone, recalled.ending
+            )
+            item_states = await memory.states(connection, Side.LEDGER, run.population, keys)
+        before = history.coverage(others[1:], others[0].covered) if others else None
+        return Loaded(
+            statement=statement,
+            superseded=superseded,
+            universe=recalled.universe,
+            ending=recalled.ending,
+            carried=recalled.carried,
+            items=items,
+            taken_items=taken_items,
+            memory=history.Memory(recalled.states, item_states),
+            known_records=recalled.known,
+            covered=covered,
+            covered_before=before,
+            read_after_seq=reading.after_seq,
+            read_to_seq=read_to_seq,
+        )
+
+    async def _recall(self, run: Run, statement: Statement, gone: str | None) -> Recalled:
+        """Return what earlier runs left behind, `gone` being the superseded one."""
+        in_file = statement.accepted["record_id"].to_list()
+        async with plain(self.database) as connection:
             remembered = await memory.remembered_records(connection, run.source, gone)
             held = await memory.held_by_others(connection, gone)
             orphans = history.orphaned(
@@ -159,43 +215,15 @@ class ReconEngine:
                 referred_to=await memory.referred_to(connection, remembered, gone),
                 taken={key: by for key, by in taken.items() if key not in ending.records},
             )
-            carried = await memory.load_records(connection, universe.carried)
-            known = await memory.known_records(connection, in_file)
-            open_items = await memory.remembered_items(connection, run.population, gone, ending)
-        covered = history.covered_days(
-            business_date=run.business_date,
-            line_days=statement.days,
-            today=self.clock().astimezone(run.config.zone).date(),
-        )
-        reading = history.plan_reading(
-            covered=covered, line_days=statement.days, others=others, margins=Margins.of(run.config)
-        )
-        read_to_seq, read = await self._read_ledger(run, reading)
-        items = _merged(read, open_items, run.config)
-        async with plain(self.database) as connection:
-            keys = items["internal_id"].to_list()
-            taken_items = await memory.taken_items(connection, run.population, keys, gone, ending)
             looked_at = [*universe.free, *universe.carried, *universe.withdrawn]
-            states = history.Memory(
-                records=await memory.states(connection, Side.EXTERNAL, run.source, looked_at),
-                items=await memory.states(connection, Side.LEDGER, run.population, keys),
+            return Recalled(
+                universe=universe,
+                ending=ending,
+                carried=await memory.load_records(connection, universe.carried),
+                known=await memory.known_records(connection, in_file),
+                open_items=await memory.remembered_items(connection, run.population, gone, ending),
+                states=await memory.states(connection, Side.EXTERNAL, run.source, looked_at),
             )
-        before = history.coverage(others[1:], others[0].covered) if others else None
-        return Loaded(
-            statement=statement,
-            superseded=superseded,
-            universe=universe,
-            ending=ending,
-            carried=carried,
-            items=items,
-            taken_items=taken_items,
-            memory=states,
-            known_records=known,
-            covered=covered,
-            covered_before=before,
-            read_after_seq=reading.after_seq,
-            read_to_seq=read_to_seq,
-        )
 
     async def match(self, run: Run, loaded: Loaded) -> Decided:
         """Decide every record, then what that means for lines, items and breaks."""

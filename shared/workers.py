@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from importlib import import_module
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from threading import Thread
@@ -33,6 +34,12 @@ class Workers:
             if self._pool is pool:
                 self._pool = self._new_pool()
             raise
+
+    def warm_up(self, module: str) -> None:
+        """Start the processes now, with `module` imported, so that no work has to wait for it."""
+        if self._pool is not None:
+            for _ in range(self._processes):
+                self._pool.submit(import_module, module)
 
     def close(self) -> None:
         """End the processes; work under way is dropped."""

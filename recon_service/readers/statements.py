@@ -1,9 +1,8 @@
 """Reads the statement of a run, wherever it comes from, into canonical records with their ids."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import polars as pl
 
@@ -16,14 +15,7 @@ from recon_service.normalise import normalise
 from recon_service.readers.api_adapter import APIAdapter
 from recon_service.readers.csv_reader import CSVReader
 from recon_service.readers.files import resolve_in_inbox
-
-_Result = TypeVar("_Result")
-
-
-class Offload(Protocol):
-    """Runs a pure, slow function where it does not hold up the event loop."""
-
-    async def __call__(self, work: Callable[..., _Result], *arguments: object) -> _Result: ...
+from recon_service.readers.offload import Offload
 
 
 @dataclass(frozen=True, slots=True)
