@@ -124,6 +124,46 @@ def test_results_and_exit_codes(terminal: Terminal) -> None:
         assert sentence in refused.stderr
 
 
+def test_a_policy_is_tried_out_and_the_runs_are_compared(terminal: Terminal) -> None:
+    post(terminal, "TXN-1")
+    path = terminal.statement("near.csv", line("TXN-1").replace("10.00", "10.02"))
+    run = (*RUN, "--file_path", path, "--json")
+    found = terminal.recon(*run)
+    assert found.exit_code == BREAKS, found.stderr
+    policy = {"amount_tolerance": {"absolute": "0.05"}}
+    tried = terminal.recon(*run, "--dry-run", "--policy", json.dumps(policy))
+    assert tried.exit_code == CLEAN, tried.stderr
+    base, other = (json.loads(done.stdout) for done in (found, tried))
+    assert (base["dry_run"], other["dry_run"], other["exact"]) == (False, True, 1)
+    kept = terminal.folder / "policy.json"
+    kept.write_text(json.dumps(policy))
+    shown = terminal.recon(*run[:-1], "--dry-run", "--policy", str(kept))
+    assert "dry run 2" in shown.stdout
+    with live_service(
+        "recon_service.main", terminal.environment, terminal.folder / "recon.log"
+    ) as (url, _):
+        there = Terminal(terminal.environment | {"RECON_URL": url}, terminal.folder)
+        told = there.recon("compare", base["run_id"], other["run_id"])
+        assert told.exit_code == CLEAN, told.stderr
+        assert "10.02 USD" in told.stdout
+        listed = there.recon("compare", base["run_id"], other["run_id"], "--json")
+        assert json.loads(listed.stdout)["totals"]["gained"]["records"] == 1
+        assert there.recon("compare", base["run_id"], "x").exit_code == USAGE
+
+
+def test_a_policy_that_cannot_be_tried_out_is_a_usage_error(terminal: Terminal) -> None:
+    run = (*RUN, "--file_path", terminal.statement("clean.csv", line("TXN-1")))
+    for arguments, sentence in (
+        (("--policy", "{}"), "add --dry-run"),
+        (("--dry-run", "--policy", "{"), "cannot be read"),
+        (("--dry-run", "--policy", "none.json"), "cannot be read"),
+        (("--dry-run", "--policy", '{"auto_threshold": 2}'), "auto_threshold"),
+    ):
+        refused = terminal.recon(*run, *arguments)
+        assert refused.exit_code == USAGE, refused.stdout + refused.stderr
+        assert sentence in refused.stderr
+
+
 def test_a_dead_ledger_or_database_is_a_sentence(terminal: Terminal) -> None:
     path = terminal.statement("clean.csv", line("TXN-1"))
     run = (*RUN, "--file_path", path)
