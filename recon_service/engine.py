@@ -25,19 +25,23 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recon_service.domain import decisions, equation, history, records
-from recon_service.domain.config import Policy, SourceConfig
+from recon_service.domain.config import SourceConfig
+from recon_service.domain.errors import WeightsUnknown
 from recon_service.domain.history import Days, Margins, PastRun, Side
 from recon_service.domain.run import Claim, Run
 from recon_service.domain.settling import Settled, settle_frames
 from recon_service.domain.summary import Summary, sentence, summarise
 from recon_service.match_log import ReconLogger, Writing
 from recon_service.matchers.partition import Outcome, match_partition
+from recon_service.matchers.weights import Weights, shipped
 from recon_service.readers.ledger_reader import ALL, LedgerRange, LedgerReader, LedgerUnreadable
 from recon_service.readers.offload import Offload
 from recon_service.readers.statements import Inputs, Statement, read_statement
@@ -47,7 +51,7 @@ from recon_service.repositories.atomic import plain
 from shared.clock import Clock
 
 Progress = Callable[[str, Mapping[str, int]], Awaitable[None]]
-Matcher = Callable[[pl.DataFrame, pl.DataFrame, Policy, pl.DataFrame], Outcome]
+Matcher = Callable[..., Outcome]
 # A run's population is one partition: groups and rivals may lie anywhere in it.
 PARTITIONS = 1
 
@@ -105,6 +109,7 @@ class Decided:
     members: pl.DataFrame
     compared: pl.DataFrame
     search: Mapping[str, int]
+    learnt: Mapping[str, Any]
     settled: Settled
 
 
@@ -123,8 +128,8 @@ class ReconEngine:
     async def run(self, held: Claim, show: Progress) -> Summary:
         """Reconcile and commit.
 
-        Raises SourceUnreadable, LedgerUnreadable, LaterRunDepends, EquationBroken (the run has
-        failed) and LeaseLost (another process has it).
+        Raises SourceUnreadable, LedgerUnreadable, LaterRunDepends, EquationBroken, WeightsUnknown
+        (the run has failed) and LeaseLost (another process has it).
         """
         loaded = await self.load(held.run, show)
         progress = {"ledger_items": loaded.items.height, "partitions": PARTITIONS}
@@ -235,13 +240,24 @@ class ReconEngine:
         is_taken = pl.col("internal_id").is_in(taken.implode())
         right, gone = loaded.items.filter(~is_taken), loaded.items.filter(is_taken)
         outcome = await self.offload(
-            self.matcher,
+            partial(self.matcher, weights=await self._frozen_weights(run)),
             left,
             right.select(records.ITEM_SCHEMA.names()),
             run.config.policy,
             gone.select(records.ITEM_SCHEMA.names()),
         )
         return await asyncio.to_thread(_settled, run, loaded, left, outcome)
+
+    async def _frozen_weights(self, run: Run) -> Weights | None:
+        """Return the weights that the policy names. Raises WeightsUnknown."""
+        version = run.config.policy.weights
+        if version in (None, shipped().version):
+            return None if version is None else shipped()
+        async with plain(self.database) as connection:
+            stored = await memory.learnt_weights(connection, run.source, version)
+        if stored is None:
+            raise WeightsUnknown(run.source, version)
+        return Weights.from_dict(stored)
 
     async def log(self, writing: Writing, loaded: Loaded, decided: Decided) -> None:
         """Append records, lines and decisions; unless it is a dry run, put them in force."""
@@ -343,7 +359,7 @@ def _settled(run: Run, loaded: Loaded, left: pl.DataFrame, outcome: Outcome) -> 
         watermark=loaded.read_after_seq,
     )
     compared = left.select("record_id", "currency", "amount_minor")
-    return Decided(outcome.rows, members, compared, asdict(outcome.counts), settled)
+    return Decided(outcome.rows, members, compared, asdict(outcome.counts), outcome.learnt, settled)
 
 
 def _summary(loaded: Loaded, decided: Decided) -> Summary:
@@ -358,6 +374,7 @@ def _summary(loaded: Loaded, decided: Decided) -> Summary:
         members=decided.members,
         compared=decided.compared,
         search=decided.search,
+        learnt=decided.learnt,
         covered=loaded.covered,
         read_to_seq=loaded.read_to_seq,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recon_service.domain.errors import LaterRunDepends
+from recon_service.domain.errors import LaterRunDepends, WeightsUnknown
 from recon_service.domain.run import Claim
 from recon_service.domain.summary import Summary
 from recon_service.engine import EquationBroken, Progress, ReconEngine
@@ -111,7 +111,13 @@ async def _outcome(
     except LeaseLost:
         log.warning("lease_lost")
         return None
-    except (SourceUnreadable, LedgerUnreadable, EquationBroken, LaterRunDepends) as error:
+    except (
+        SourceUnreadable,
+        LedgerUnreadable,
+        EquationBroken,
+        LaterRunDepends,
+        WeightsUnknown,
+    ) as error:
         failed = Failed(error.code, error.detail)
     except BrokenProcessPool:
         failed = Failed("worker-died", "The process that read and matched died; was memory short?")

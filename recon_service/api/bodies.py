@@ -226,6 +226,22 @@ class SpanOut(StrictOut):
     last: Day
 
 
+class WeightsOut(StrictOut):
+    version: str = Field(description="a policy's `weights` freezes them by this name")
+    bits: dict[str, list[float]] = Field(description="by feature, from the closest level on")
+
+
+class FeeOfferOut(StrictOut):
+    support: int = Field(description="pairs that differ in amount and were learnt from")
+    explained: int = Field(description="those that the rule explains to one minor unit")
+    policy: dict[str, Any] = Field(description="the patch of the policy that declares it")
+
+
+class LearntOut(StrictOut):
+    weights: WeightsOut | None
+    fees_offered: list[FeeOfferOut]
+
+
 class SummaryOut(StrictOut):
     """What a finished run counted. Lines are the file's; carried records are earlier days'."""
 
@@ -251,6 +267,7 @@ class SummaryOut(StrictOut):
     matches: list[MatchKindOut]
     causes: list[CauseOut]
     search: dict[str, int] = Field(description="what the matcher looked at and what it cut short")
+    learnt: LearntOut
     values: dict[str, dict[str, dict[str, str]]] = Field(
         description="the same by value: side, then currency, then bucket, as decimal strings"
     )

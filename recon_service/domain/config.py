@@ -206,7 +206,7 @@ class Policy(Model):
     `fees` are known to be kept, at most one rule per currency. `costs` choose the automatic
     threshold instead of `auto_threshold`. `ids` says whether the source's ids and our references
     are of one name space: then two that differ are two payments. What is dated up to
-    `closed_through` is not matched any more.
+    `closed_through` is not matched any more. `weights` freezes those of an earlier run.
     """
 
     amount_tolerance: AmountTolerance = AmountTolerance()
@@ -217,6 +217,7 @@ class Policy(Model):
     costs: Costs | None = None
     ids: Literal["unrelated", "shared"] = "unrelated"
     closed_through: Annotated[date, Field(strict=False)] | None = None
+    weights: Annotated[str, Field(pattern=r"^(shipped-1|em-1:[0-9a-f]{8})$")] | None = None
 
     @property
     def automatic_from(self) -> float:

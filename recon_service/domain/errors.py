@@ -25,6 +25,16 @@ AppError
 from shared.errors import AppError, Conflict, NotFound, Unavailable
 
 
+class WeightsUnknown(Exception):
+    """The policy freezes weights that no run of the source has learnt."""
+
+    code = "weights-unknown"
+
+    def __init__(self, source: str, version: str) -> None:
+        self.detail = f"no run of {source} has learnt the weights {version}"
+        super().__init__(self.detail)
+
+
 class UnknownSource(NotFound):
     code, title = "unknown_source", "There is no source of that name"
 

@@ -39,14 +39,15 @@ def summarise(
     members: pl.DataFrame,
     compared: pl.DataFrame,
     search: Mapping[str, int],
+    learnt: Mapping[str, Any],
     covered: Days,
     read_to_seq: int,
 ) -> Summary:
     """Return the summary of a run.
 
     `rows` are the matcher's, `members` the `described` ones of matches that are no pairs,
-    `compared` the records with the amounts that the matcher saw, `search` what it looked at;
-    `lines_read` is the reader's count.
+    `compared` the records with the amounts that the matcher saw, `search` what it looked at,
+    `learnt` its weights and the fees that it offers; `lines_read` is the reader's count.
     """
     by_line = _buckets(accepted, "record_id", settled.lines)
     by_carried = _buckets(carried, "record_id", settled.carried)
@@ -99,6 +100,7 @@ def summarise(
         "matches": kinds_of_match(rows, members, records, items.select("internal_id", *money)),
         "causes": causes(told, records),
         "search": dict(search),
+        "learnt": dict(learnt),
         "values": {
             "lines": _values(lines, scales),
             "carried": _values(brought, scales),

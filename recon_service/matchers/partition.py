@@ -14,6 +14,7 @@ their rows.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -75,6 +76,21 @@ class Outcome:
     members: pl.DataFrame = field(default_factory=MEMBER_SCHEMA.to_frame)
     weights: Weights | None = None
     fees_offered: tuple[FeeOffer, ...] = ()
+
+    @property
+    def learnt(self) -> dict[str, Any]:
+        """Return what the run has learnt, as plain values: weights, and fees that it offers."""
+        return {
+            "weights": None if self.weights is None else self.weights.to_dict(),
+            "fees_offered": [
+                {
+                    "support": offer.schedule.support,
+                    "explained": offer.schedule.explained,
+                    "policy": {"fees": [offer.rule.model_dump(mode="json")]},
+                }
+                for offer in self.fees_offered
+            ],
+        }
 
 
 def match_partition(

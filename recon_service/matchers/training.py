@@ -113,7 +113,7 @@ def refit(
             weights = feature_bits(feature, true, strange, strength=strength)
         rounded = np.round(np.clip(weights, BITS_MIN, BITS_MAX), BITS_PLACES) + 0.0
         bits[feature.name] = tuple(rounded.tolist())
-    return frozen(bits, None)
+    return frozen(bits)
 
 
 def feature_bits(

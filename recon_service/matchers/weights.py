@@ -72,14 +72,10 @@ FEATURES = (
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Bits by feature and level, frozen under a version that names their content.
-
-    `matched_share` is the estimated share of true pairs among those trained on; None if shipped.
-    """
+    """Bits by feature and level, frozen under a version that names their content."""
 
     version: str
     bits: Mapping[str, tuple[float, ...]]
-    matched_share: float | None = None
 
     def of(self, feature: str, levels: Levels) -> Floats:
         """Return the bits of each level index; -1 stands for missing and is worth nothing."""
@@ -91,7 +87,6 @@ class Weights:
         return {
             "version": self.version,
             "bits": {name: list(bits) for name, bits in self.bits.items()},
-            "matched_share": self.matched_share,
         }
 
     @classmethod
@@ -100,13 +95,13 @@ class Weights:
     ) -> "Weights":
         """Return stored weights; raise ValueError if they are not whole or fit other levels."""
         bits = {name: tuple(map(float, values)) for name, values in stored["bits"].items()}
-        weights = cls(stored["version"], bits, stored["matched_share"])
+        weights = cls(stored["version"], bits)
         if {name: len(values) for name, values in bits.items()} != {
             feature.name: len(feature.levels) for feature in features
         }:
             raise ValueError(f"weights {weights.version} were learnt for other levels of evidence")
         expected = shipped(features)
-        if weights not in (expected, frozen(bits, weights.matched_share)):
+        if weights not in (expected, frozen(bits)):
             raise ValueError(f"weights {weights.version} are not what their version says")
         return weights
 
@@ -117,8 +112,8 @@ def shipped(features: Sequence[Feature] = FEATURES) -> Weights:
     return Weights(PRIORS_VERSION, bits)
 
 
-def frozen(bits: Mapping[str, tuple[float, ...]], matched_share: float | None) -> Weights:
+def frozen(bits: Mapping[str, tuple[float, ...]]) -> Weights:
     """Return learnt bits as weights whose version is a digest of their content."""
-    content = json.dumps([sorted(bits.items()), matched_share], separators=(",", ":"))
+    content = json.dumps(sorted(bits.items()), separators=(",", ":"))
     digest = hashlib.sha256(content.encode()).hexdigest()[:8]
-    return Weights(f"em-1:{digest}", bits, matched_share)
+    return Weights(f"em-1:{digest}", bits)

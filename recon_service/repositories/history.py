@@ -1,6 +1,8 @@
 """What earlier runs left behind: coverage, memory, matches; read under the leases of a run."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -115,6 +117,22 @@ FROM recon.records WHERE record_id = ANY ($1::uuid[])
 
 # Which of these records are known.
 _KNOWN = "SELECT record_id::text FROM recon.records WHERE record_id = ANY ($1::uuid[])"
+
+
+# Weights of this version, from any run of the source that has learnt them.
+_WEIGHTS = """
+SELECT (s.body #> '{learnt,weights}')::text
+FROM recon.runs r JOIN recon.summaries s USING (run_id)
+WHERE r.source = $1 AND s.body #>> '{learnt,weights,version}' = $2 LIMIT 1
+"""
+
+
+async def learnt_weights(
+    connection: asyncpg.Connection, source: str, version: str
+) -> dict[str, Any] | None:
+    """Return the weights that a run of the source has learnt under this version."""
+    stored = await connection.fetchval(_WEIGHTS, source, version)
+    return None if stored is None else json.loads(stored)
 
 
 async def population_runs(connection: asyncpg.Connection, population: str) -> list[PastRun]:
