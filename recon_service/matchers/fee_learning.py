@@ -5,7 +5,7 @@
 What is given must be certain by a reference or by a batch's key, so that a difference is a fee and
 no mismatch. A payout of several items is one equation more: the sum of their fees. Rates are tried
 in steps of 0.01 %, then of 0.001 %; for each, what is left over must be one and the same whole
-number of minor units per item nearly everywhere. Outliers (other tariffs, exchange rates) have no
+number of minor units per item for most of them. Others (other tariffs, exchange rates) have no
 pull: they are simply not explained. Tiers, and lowest or highest fees, are beyond this rule. Every
 deciding test is in integers.
 """
@@ -24,7 +24,9 @@ Ints = npt.NDArray[np.int64]
 
 DIFFERENCES_MIN = 8
 AMOUNTS_MIN = 3
-EXPLAINED_PERCENT_MIN = 90
+# Others may differ by something else, such as an exchange rate; then chance decides.
+EXPLAINED_PERCENT_MIN = 50
+_NEARLY_ALL_PERCENT = 90
 RATE_MICROS_MAX = 100_000
 """Ten per cent: beyond it, a difference is no fee."""
 # The chance that differences without any rule would fit one as well.
@@ -32,13 +34,14 @@ _CHANCE_MAX = 1e-6
 # Step of the rate, and how many differences are looked at to find it; the rest only decide.
 _SEARCHES = ((100, 1_000), (10, 200))
 # In the sample outliers may be a little more frequent than in the whole.
-_SAMPLE_PERCENT_MIN = 85
-_RATES_TRIED_MAX = 400
+_SAMPLE_PERCENT_MIN = 45
+_RATES_TRIED_MAX = 1_001
 _FIXED_NEAR = 2
 # Rates times items that are computed at once.
 _CELLS_MAX = 2**20
-# How many of the rules that do best on the sample are held against all differences.
+# How many of the rules that do best on the sample are held against how many differences.
 _RULES_JUDGED_MAX = 20
+_JURY_MAX = 10_000
 
 # One row per certain match: what each charged item was worth, and what was kept of all of them.
 DIFFERENCE_SCHEMA = pl.Schema(
@@ -65,7 +68,7 @@ def learn_schedules(differences: pl.DataFrame) -> dict[str, Schedule]:
 
 
 def learn_schedule(differences: pl.DataFrame) -> Schedule | None:
-    """Return the one rule that explains nearly all differences of one currency, or None.
+    """Return the one rule that explains most differences of one currency, or None.
 
     `differences` is DIFFERENCE_SCHEMA, all amounts positive, in any order.
     """
@@ -75,21 +78,27 @@ def learn_schedule(differences: pl.DataFrame) -> Schedule | None:
     ).sort("sum", "fee_minor", "items")
     if rows.height < DIFFERENCES_MIN or rows["sum"].n_unique() < AMOUNTS_MIN:
         return None
-    whole = _Differences.of(rows)
+    whole, jury = _Differences.of(rows), _Differences.of(_some(rows, _JURY_MAX))
     kinds = _Differences.of(rows.unique(("items", "fee_minor"), maintain_order=True))
     for step, sample_max in _SEARCHES:
-        places = np.unique(np.linspace(0, rows.height - 1, sample_max).astype(np.int64))
-        sample = _Differences.of(rows[places])
+        sample = _Differences.of(_some(rows, sample_max))
         promising = sorted(sample.judged(rate, fixed) for rate, fixed in _rules(sample, step))
         ranked = sorted(
-            whole.judged(rule.rate_micros, rule.fixed_minor)
+            jury.judged(rule.rate_micros, rule.fixed_minor)
             for rule in promising[:_RULES_JUDGED_MAX]
         )
         if ranked:
-            best = min(whole.judged(*rule) for rule in _near(ranked[0]))
-            if (schedule := best.schedule(rows.height)) is not None:
+            best = min(jury.judged(*rule) for rule in _near(ranked[0]))
+            judged = whole.judged(best.rate_micros, best.fixed_minor)
+            if (schedule := judged.schedule(rows.height)) is not None:
                 return schedule if _is_no_chance(schedule, kinds) else None
     return None
+
+
+def _some(rows: pl.DataFrame, count_max: int) -> pl.DataFrame:
+    """Return so many rows at equal distances, small and large amounts alike."""
+    places = np.linspace(0, rows.height - 1, min(count_max, rows.height)).astype(np.int64)
+    return rows[np.unique(places)]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -186,9 +195,9 @@ def _rules(sample: _Differences, step: int) -> Iterator[tuple[int, int]]:
     promising = promising[np.argsort(span[promising], kind="stable")][:_RATES_TRIED_MAX]
     for k in promising.tolist():
         fits = np.flatnonzero(last[k] - first[k] <= 2 * SLACK_MINOR)
-        starts = np.unique([last[k][fits] - SLACK_MINOR, first[k][fits] + SLACK_MINOR])
-        for fixed in range(max(int(starts.min()), 0), int(starts.max()) + 1):
-            if rates[k] > 0 or fixed > 0:
+        ends = last[k][fits] - SLACK_MINOR, first[k][fits] + SLACK_MINOR
+        for fixed in np.unique([*ends, (ends[0] + ends[1]) // 2]).tolist():
+            if fixed >= 0 and (rates[k] > 0 or fixed > 0):
                 yield int(rates[k]), fixed
 
 
@@ -197,17 +206,17 @@ def _is_no_chance(rule: Schedule, kinds: _Differences) -> bool:
 
     Each kind of difference counts once: a price that is paid every month says the same each time.
     One fits by chance when it falls on three minor units of all those over which differences
-    spread. Two of them fix a rule; each further one is a test of it. Differences that do not
-    spread are a fixed fee only when they are equal.
+    spread. Two of them fix a rule; each further one is a test of it. A fixed fee needs differences
+    that are equal: nearly all of them, for then they do not spread.
     """
     count, slack = len(kinds.fee), SLACK_MINOR if rule.rate_micros else 0
     explained = int((kinds.apart(rule.rate_micros, rule.fixed_minor) <= slack).sum())
-    if explained * 100 < count * EXPLAINED_PERCENT_MIN:
+    if explained < AMOUNTS_MIN or explained * 100 < count * EXPLAINED_PERCENT_MIN:
         return False
-    if rule.rate_micros == 0:
-        return explained >= AMOUNTS_MIN
+    if rule.rate_micros == 0 and explained * 100 >= count * _NEARLY_ALL_PERCENT:
+        return True
     low, high = np.quantile(kinds.fee, [0.1, 0.9], method="nearest").tolist()
-    by_chance = min(1.0, (2 * SLACK_MINOR + 1) / (high - low + 1))
+    by_chance = min(1.0, (2 * slack + 1) / (high - low + 1))
     tests = explained - 2
     choices = (
         math.lgamma(count + 1) - math.lgamma(explained + 1) - math.lgamma(count - explained + 1)

@@ -11,8 +11,12 @@ from recon_service.domain.config import Policy
 from recon_service.domain.records import OUTCOME_SCHEMA
 from recon_service.matchers.exact_rows import when_words
 from recon_service.matchers.explain import ROUNDING_MINOR_MAX, SCORE_PLACES
-from recon_service.matchers.fee_learning import DIFFERENCE_SCHEMA, learn_schedules
-from recon_service.matchers.fees import Fees, Schedule, as_rule, explained_by
+from recon_service.matchers.fee_learning import (
+    DIFFERENCE_SCHEMA,
+    RATE_MICROS_MAX,
+    learn_schedules,
+)
+from recon_service.matchers.fees import SLACK_MINOR, Fees, Schedule, as_rule, explained_by
 from recon_service.matchers.gates import in_window, lag_days
 from recon_service.matchers.groups import Groups
 from recon_service.matchers.sides import Sides, without
@@ -164,7 +168,7 @@ def _rows(
         internal_id="item_id",
         match_type=pl.lit("exact" if is_declared else "fuzzy"),
         decision=pl.lit("auto" if is_declared else "suggested"),
-        score=pl.lit(1.0 if is_declared else _chance_of(schedule)),
+        score=pl.lit(1.0) if is_declared else _score(schedule),
         residual_minor=-_fee_minor(),
         cause=pl.lit("fee"),
         evidence=pl.concat_str(
@@ -185,9 +189,16 @@ def _rows(
     ).cast(OUTCOME_SCHEMA)
 
 
-def _chance_of(schedule: Schedule) -> float:
-    """Return how likely the next difference is to follow the rule (Laplace's succession)."""
-    return round((schedule.explained + 1) / (schedule.support + 2), SCORE_PLACES)
+def _score(schedule: Schedule) -> pl.Expr:
+    """Return how likely a difference is a fee that agrees with a learned rule.
+
+    The next difference is one as likely as those before (Laplace's succession); another agrees by
+    chance when it falls on the few minor units of all that a fee can be.
+    """
+    share = (schedule.explained + 1) / (schedule.support + 2)
+    units = 2 * SLACK_MINOR + 1
+    by_chance = units / (pl.col("item_amount_minor") * RATE_MICROS_MAX / 1_000_000 + units)
+    return (share / (share + (1 - share) * by_chance)).round(SCORE_PLACES)
 
 
 def _fee_minor() -> pl.Expr:
