@@ -32,6 +32,7 @@ from recon_service.by_hand import Interrupted, reconcile
 from recon_service.domain.run import WhatIf
 from recon_service.readers.errors import SourceUnreadable
 from recon_service.runner import Failed
+from recon_service.terminal import decision_tables, unmatched_tables
 from shared.errors import AppError
 from shared.logging import configure_logging
 from shared.settings import MissingSetting
@@ -204,6 +205,36 @@ def breaks(
     """List what has no counterpart."""
     columns = ("kind", "source", "date", "amount", "currency", "reference", "text", "opened_at")
     _show(_get("/recon/breaks/", source=source, limit=limit)["breaks"], columns, "Breaks", as_json)
+
+
+@app.command()
+def why(
+    log_id: Annotated[int, typer.Argument(min=1, help="an entry of the match log")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Explain a decision: its evidence, and how it adds up."""
+    found = _get(f"/recon/logs/{log_id}/why")
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    Console().print(*decision_tables(found), sep="\n")
+
+
+@app.command("why-unmatched")
+@app.command("why_unmatched", hidden=True)
+def why_unmatched(
+    record_id: Annotated[UUID, typer.Argument(help="a record of the match log")],
+    run_id: Annotated[UUID | None, typer.Option(help="default: the last run in force")] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Explain why a record has no counterpart, and what would match it."""
+    found = _get(f"/recon/records/{record_id}/why-unmatched", run_id=run_id)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    Console().print(*unmatched_tables(found), sep="\n")
 
 
 @app.command()

@@ -5,7 +5,7 @@ decision ─▶ ledger around the record ─▶ nearest items ─▶ first gate 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -162,8 +162,32 @@ def _told(scene: _Scene, tried: Tried) -> list[Near]:
                 suggested=scene.suggested.get(key),
             )
         )
+    found = _as_good(found)
     # The order of `near` holds among those without a score.
     return sorted(found, key=lambda one: (not one.same_reference, -(one.score or 0.0)))
+
+
+def _as_good(near: list[Near]) -> list[Near]:
+    """Return `near` with the scores of items that differ by their references alone.
+
+    The matcher scores equal rows once, under the name of the first.
+    """
+    known = {
+        _likeness(one): one.score
+        for one in near
+        if one.score is not None and not one.same_reference
+    }
+    return [
+        replace(one, score=known.get(_likeness(one)))
+        if one.score is None and one.hard_gate is None and not one.same_reference
+        else one
+        for one in near
+    ]
+
+
+def _likeness(near: Near) -> tuple[object, ...]:
+    item = near.item
+    return item.currency, item.amount_minor, item.on, item.text, item.counterparty
 
 
 def _change(scene: _Scene, tried: Tried) -> dict[str, Any] | None:

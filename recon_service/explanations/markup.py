@@ -9,7 +9,7 @@ _TURNING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u20
 _NARROW = frozenset("iljtfrI.,:;'|!()[] -")
 _BROAD = frozenset("mwMW@%&")
 # Shares of the font size, on the safe side of common sans-serif fonts.
-_WIDTHS = {"narrow": 0.36, "plain": 0.58, "broad": 0.9, "wide": 1.05}
+_WIDTHS = {"narrow": 0.36, "plain": 0.6, "broad": 1.0, "wide": 1.05}
 
 
 def safe(text: object) -> str:
@@ -20,6 +20,12 @@ def safe(text: object) -> str:
 def cleaned(text: str) -> str:
     """Return text without what XML forbids and without control of direction; tabs are blanks."""
     return "".join(_shown(character) for character in text)
+
+
+def shortened(text: str, characters_max: int) -> str:
+    """Return a text of at most so many characters, with an ellipsis where it was cut."""
+    text = " ".join(cleaned(text).split())
+    return text if len(text) <= characters_max else text[: characters_max - 1].rstrip() + "…"
 
 
 def fitted(text: str, width: float, size: float) -> str:
@@ -52,4 +58,4 @@ def _width(character: str) -> float:
         return _WIDTHS["narrow"]
     if character in _BROAD:
         return _WIDTHS["broad"]
-    return 0.72 if character.isupper() else _WIDTHS["plain"]
+    return 0.76 if character.isupper() else _WIDTHS["plain"]

@@ -22,10 +22,11 @@ h2{font-size:16px;margin:26px 0 8px}
 p{margin:4px 0;overflow-wrap:anywhere}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:14px}
-th,td{text-align:left;vertical-align:top;padding:5px 10px 5px 0;border-bottom:1px solid #e4e8ec;
+th,td{text-align:left;vertical-align:top;padding:5px 16px 5px 0;border-bottom:1px solid #e4e8ec;
 overflow-wrap:anywhere}
-th{color:#5f6c7b;font-weight:600}
+th{color:#5f6c7b;font-weight:600;white-space:nowrap}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.k{white-space:nowrap}
 .for{color:#1d7346}.against{color:#b3352c}.quiet{color:#5f6c7b}
 code{font:13px ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 svg{max-width:100%;height:auto}
@@ -47,8 +48,9 @@ def why_page(story: Story) -> str:
         f" {logged.attempt}{', a dry run' if logged.dry_run else ''};"
         f" decided {safe(logged.decided_at.isoformat(timespec='seconds'))}</p>",
         _both_sides(story),
-        f'<h2>Picture</h2><div class="scroll">{story.picture()}</div>',
     ]
+    if story.has_picture:
+        parts.append(f'<h2>Picture</h2><div class="scroll">{story.picture()}</div>')
     if story.weighing is not None:
         parts.append(_weighing(story.weighing, story))
     if story.conditions:
@@ -82,7 +84,7 @@ def _both_sides(story: Story) -> str:
     columns = ("Side", "Reference", "Date", "Amount", "Description", "Counterparty")
     cut = logged.records_count + logged.items_count - len(shown)
     more = f'<p class="quiet">and {cut} more</p>' if cut else ""
-    return "<h2>Both sides</h2>" + _table(columns, rows, numbers={3}) + more
+    return "<h2>Both sides</h2>" + _table(columns, rows, numbers={3}, whole={0, 2}) + more
 
 
 def _weighing(weighing: Weighing, story: Story) -> str:
@@ -117,31 +119,37 @@ def _alternatives(story: Story) -> str:
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
-    rows = [(name.replace("_", " "), value) for name, value in facts.items() if value is not None]
+    words = {True: "yes", False: "no"}
+    rows = [
+        (name.replace("_", " "), words[value] if isinstance(value, bool) else value)
+        for name, value in facts.items()
+        if value is not None
+    ]
     return _table(("", ""), rows)
 
 
 def _table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], numbers: Iterable[int] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    numbers: Iterable[int] = (),
+    whole: Iterable[int] = (),
 ) -> str:
-    right = set(numbers)
+    """Return a table; columns of `numbers` stand to the right, those of `whole` never break."""
+    classes = dict.fromkeys(numbers, ' class="n"') | dict.fromkeys(whole, ' class="k"')
     head = "".join(
-        f"<th{_class(place, right)}>{safe(name)}</th>" for place, name in enumerate(columns)
+        f"<th{classes.get(place, '')}>{safe(name)}</th>" for place, name in enumerate(columns)
     )
     body = "".join(
         "<tr>"
         + "".join(
-            f"<td{_class(place, right)}>{'' if cell is None else safe(cell)}</td>"
+            f"<td{classes.get(place, '')}>{'' if cell is None else safe(cell)}</td>"
             for place, cell in enumerate(row)
         )
         + "</tr>"
         for row in rows
     )
     return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
-
-
-def _class(place: int, right: set[int]) -> str:
-    return ' class="n"' if place in right else ""
 
 
 def _side(bits: float) -> str:

@@ -15,10 +15,12 @@ from recon_service.domain.calendars import business_day_numbers
 from recon_service.domain.config import Window
 from recon_service.domain.logged import Logged, Party, decimals
 from recon_service.domain.run import ALL_TRANSACTIONS
+from recon_service.explanations.markup import shortened
 from recon_service.explanations.waterfall import Bar, Waterfall, draw, draw_list
 from recon_service.explanations.weighing import FORMULA, Weighing, weigh
 
 _MEMBER_BARS_MAX = 40
+_NAME_CHARS_MAX = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Story:
     def title(self) -> str:
         """Name the record and what it was decided to be."""
         logged, record = self.logged, self.logged.record
-        name = record.reference or record.id
+        name = shortened(record.reference or record.id, _NAME_CHARS_MAX)
         what = {
             "exact": "matched exactly",
             "fuzzy": "matched by evidence" if logged.decision == "auto" else "suggested",
@@ -74,21 +76,24 @@ class Story:
             "netted": self.netted,
         }
 
+    @property
+    def has_picture(self) -> bool:
+        """Whether there is more to draw than a sentence."""
+        parts = (self.weighing, self.group, self.netted, self.conditions or None)
+        return any(part is not None for part in parts)
+
     def picture(self) -> str:
         """Return the SVG of it."""
         if self.weighing is not None:
             return draw(_bits_waterfall(self, self.weighing))
         if self.group is not None and self.logged.records and self.logged.items:
             return draw(_amounts_waterfall(self))
+        if self.netted is not None:
+            return draw(_netted_waterfall(self))
         rows = [
             (one["condition"], f"{one['record']} · {one['ledger']}", one["finding"])
             for one in self.conditions
         ]
-        if self.netted is not None:
-            rows = [
-                ("Record", one.reference or one.id, f"{one.amount} {one.currency} on {one.on}")
-                for one in self.logged.records
-            ]
         return draw_list(self.title, self.logged.reason, rows)
 
 
@@ -197,7 +202,13 @@ def _bits_waterfall(story: Story, weighing: Weighing) -> Waterfall:
     ]
     last = weighing.steps[-1].running
     bars.append(
-        Bar("Log-odds", "what is left", last, f"p = {weighing.probability:.4g}", is_total=True)
+        Bar(
+            "Probability",
+            f"{last:+.2f} bits are left",
+            last,
+            f"p = {weighing.probability:.4g}",
+            is_total=True,
+        )
     )
     return Waterfall(
         title=story.title,
@@ -218,6 +229,11 @@ def _amounts_waterfall(story: Story) -> Waterfall:
     rest = many[_MEMBER_BARS_MAX:]
     if rest:
         bars.append(_sum_bar(f"{len(rest)} more", "", rest, logged, is_total=False))
+    first, second = _sum_minor(ones, logged), _sum_minor(many, logged)
+    if first != second:
+        scale = ones[0].scale
+        figure = decimals(first - second, scale)
+        bars.append(Bar("Difference", logged.cause or "", (first - second) / 10**scale, figure))
     label = "Bank line" if ones is logged.records else "Ledger item"
     name = ones[0].reference or ones[0].id if len(ones) == 1 else f"{len(ones)} together"
     bars.append(_sum_bar(label, name, ones, logged, is_total=True))
@@ -229,6 +245,18 @@ def _amounts_waterfall(story: Story) -> Waterfall:
     )
 
 
+def _netted_waterfall(story: Story) -> Waterfall:
+    logged = story.logged
+    bars = [
+        Bar(one.reference or one.id, str(one.on), one.amount_minor / 10**one.scale, one.amount)
+        for one in logged.records
+    ]
+    left = sum(one.amount_minor for one in logged.records)
+    scale = logged.record.scale
+    bars.append(Bar("What is left", "", left / 10**scale, decimals(left, scale), is_total=True))
+    return Waterfall(story.title, logged.reason, bars, axis=logged.record.currency)
+
+
 def _amount_bar(party: Party, logged: Logged) -> Bar:
     where = " · ".join(part for part in (str(party.on), party.text) if part)
     return _sum_bar(party.reference or party.id, where, (party,), logged, is_total=False)
@@ -237,8 +265,11 @@ def _amount_bar(party: Party, logged: Logged) -> Bar:
 def _sum_bar(
     label: str, detail: str, parties: tuple[Party, ...], logged: Logged, *, is_total: bool
 ) -> Bar:
-    """Amounts have no sign where records are compared with whole transactions."""
-    is_signed = logged.population != ALL_TRANSACTIONS
-    total = sum(one.amount_minor if is_signed else abs(one.amount_minor) for one in parties)
-    scale = parties[0].scale
+    total, scale = _sum_minor(parties, logged), parties[0].scale
     return Bar(label, detail, total / 10**scale, decimals(total, scale), is_total=is_total)
+
+
+def _sum_minor(parties: tuple[Party, ...], logged: Logged) -> int:
+    """Return a sum; amounts have no sign where records are compared with whole transactions."""
+    is_signed = logged.population != ALL_TRANSACTIONS
+    return sum(one.amount_minor if is_signed else abs(one.amount_minor) for one in parties)

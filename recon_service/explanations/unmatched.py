@@ -131,7 +131,7 @@ def verdict(
             f" See /recon/logs/{logged.log_id}/why."
         )
     if change is not None:
-        return _change_words(change)
+        return _change_words(change, logged.policy.window)
     if not stops:
         return "Nothing near is in the ledger: no change of the policy would match it."
     if would_guess:
@@ -150,7 +150,7 @@ def verdict(
     return f"No change of the policy would match it: of the nearest, {reason}."
 
 
-def _change_words(change: Mapping[str, Any]) -> str:
+def _change_words(change: Mapping[str, Any], window: Window) -> str:
     if not change["policy"]:
         return "No change is needed: the next run will match it."
     parts = []
@@ -158,7 +158,7 @@ def _change_words(change: Mapping[str, Any]) -> str:
     if "amount_tolerance" in patch:
         parts.append(f"an absolute tolerance of {patch['amount_tolerance']['absolute']}")
     for side, days in patch.get("window", {}).items():
-        parts.append(f"a window of {days} {side.replace('_', ' ')}")
+        parts.append(f"a window of {_days(days, window)} {side[:-5]} the ledger")
     if "suggest_threshold" in patch:
         parts.append(f"a threshold of {patch['suggest_threshold']:g} for suggestions")
     how = "match it automatically" if change["decision"] == "auto" else "suggest a match"

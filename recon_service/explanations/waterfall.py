@@ -17,6 +17,7 @@ _LABEL_WIDTH = _LEFT - 28
 _TICKS_MAX = 7
 _INK, _GREY, _LINE = "#1f2933", "#5f6c7b", "#d5dbe1"
 _COLOURS = {"for": "#2a8f5b", "against": "#c8453b", "prior": "#7b8794", "total": "#27548a"}
+_BOLDER = 1.1  # how much wider bold letters are
 _FONT = "system-ui, 'Segoe UI', Helvetica, Arial, sans-serif"
 
 
@@ -172,7 +173,7 @@ def _text(
     anchor: str = "start",
 ) -> str:
     """Return a text that ends where its place ends; the whole of it shows on pointing at it."""
-    shown = fitted(text, width, size)
+    shown = fitted(text, width, size * (_BOLDER if weight > 400 else 1.0))
     whole = "" if shown == text else f"<title>{safe(text)}</title>"
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}"'
