@@ -36,6 +36,7 @@ def test_the_shipped_policy_is_exact_amounts_within_minus_one_to_two_days() -> N
         "costs": None,
         "ids": "unrelated",
         "closed_through": None,
+        "weights": None,
     }
 
 
