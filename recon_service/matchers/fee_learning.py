@@ -43,7 +43,7 @@ _CELLS_MAX = 2**20
 _RULES_JUDGED_MAX = 20
 _JURY_MAX = 10_000
 
-# One row per certain match: what each charged item was worth, and what was kept of all of them.
+# One row per certain match: what each charged item was worth, ascending, and what was kept of them.
 DIFFERENCE_SCHEMA = pl.Schema(
     [("currency", pl.String()), ("gross_minor", pl.List(pl.Int64)), ("fee_minor", pl.Int64())]
 )
@@ -59,7 +59,7 @@ def learn_schedules(differences: pl.DataFrame) -> dict[str, Schedule]:
         pl.col("fee_minor") > 0,
         pl.col("fee_minor") < pl.col("gross_minor").list.sum(),
         pl.col("gross_minor").list.min() > 0,
-    ).with_columns(pl.col("gross_minor").list.sort())
+    )
     found = {}
     for (code,), own in rows.sort("currency").group_by("currency", maintain_order=True):
         if (schedule := learn_schedule(own)) is not None:
@@ -72,14 +72,12 @@ def learn_schedule(differences: pl.DataFrame) -> Schedule | None:
 
     `differences` is DIFFERENCE_SCHEMA, all amounts positive, in any order.
     """
-    rows = differences.with_columns(
-        sum=pl.col("gross_minor").list.sum(),
-        items=pl.col("gross_minor").cast(pl.List(pl.String)).list.join("+"),
-    ).sort("sum", "fee_minor", "items")
+    rows = differences.with_columns(sum=pl.col("gross_minor").list.sum())
+    rows = rows.sort("sum", "fee_minor", "gross_minor")
     if rows.height < DIFFERENCES_MIN or rows["sum"].n_unique() < AMOUNTS_MIN:
         return None
     whole, jury = _Differences.of(rows), _Differences.of(_some(rows, _JURY_MAX))
-    kinds = _Differences.of(rows.unique(("items", "fee_minor"), maintain_order=True))
+    kinds = _Differences.of(rows.unique(("gross_minor", "fee_minor"), maintain_order=True))
     for step, sample_max in _SEARCHES:
         sample = _Differences.of(_some(rows, sample_max))
         promising = sorted(sample.judged(rate, fixed) for rate, fixed in _rules(sample, step))

@@ -90,7 +90,7 @@ def batch_differences(batches: Groups, items: pl.DataFrame) -> pl.DataFrame:
         .join(payouts, on="match_id")
         .join(items.select("id", "amount_minor", "currency"), on="id")
         .filter(pl.col("amount_minor") > 0)
-        .sort("match_id", "id")
+        .sort("match_id", "amount_minor", "id")
         .group_by("match_id", maintain_order=True)
         .agg(
             pl.col("currency").first(), gross_minor="amount_minor", fee_minor=pl.first("fee_minor")
