@@ -101,13 +101,14 @@ class Loaded:
 class Decided:
     """What the matcher decided (`rows`: one per record) and what that means.
 
-    `members` are the `described` ones of matches that are no pairs, `compared` the records with
-    the amounts that the matcher saw.
+    `members` are the `described` ones of matches that are no pairs; `entries` and `listed` are
+    what the log keeps of both.
     """
 
     rows: pl.DataFrame
     members: pl.DataFrame
-    compared: pl.DataFrame
+    entries: pl.DataFrame
+    listed: pl.DataFrame
     search: Mapping[str, int]
     learnt: Mapping[str, Any]
     settled: Settled
@@ -246,7 +247,7 @@ class ReconEngine:
             run.config.policy,
             gone.select(records.ITEM_SCHEMA.names()),
         )
-        return await asyncio.to_thread(_settled, run, loaded, left, outcome)
+        return await asyncio.to_thread(_settled, run, loaded, outcome)
 
     async def _frozen_weights(self, run: Run) -> Weights | None:
         """Return the weights that the policy names. Raises WeightsUnknown."""
@@ -261,7 +262,7 @@ class ReconEngine:
 
     async def log(self, writing: Writing, loaded: Loaded, decided: Decided) -> None:
         """Append records, lines and decisions; unless it is a dry run, put them in force."""
-        statement, rows, members = loaded.statement, decided.rows, decided.members
+        statement = loaded.statement
         known = pl.Series(list(loaded.known_records), dtype=pl.String)
         await writing.append_records(
             statement.accepted.filter(~pl.col("record_id").is_in(known.implode()))
@@ -274,23 +275,17 @@ class ReconEngine:
             loaded.universe.already_reconciled,
         )
         await writing.append_lines(lines)
-        entries = await asyncio.to_thread(
-            decisions.log_rows, rows, members, statement.accepted, loaded.carried, loaded.items
-        )
-        looked_at = pl.concat([statement.accepted, loaded.carried])
-        listed = decisions.member_rows(members, looked_at, loaded.items)
-        await writing.append_log(entries, listed)
+        await writing.append_log(decided.entries, decided.listed)
         if writing.held.run.dry_run:
             return
         await writing.supersede(loaded.superseded)
         await writing.end_matches(loaded.ending)
-        await writing.put_in_force(decisions.in_force(rows, members))
-        await self._change_breaks(writing, loaded, decided, looked_at)
+        await writing.put_in_force(decisions.in_force(decided.rows, decided.members))
+        await self._change_breaks(writing, loaded, decided)
 
-    async def _change_breaks(
-        self, writing: Writing, loaded: Loaded, decided: Decided, looked_at: pl.DataFrame
-    ) -> None:
+    async def _change_breaks(self, writing: Writing, loaded: Loaded, decided: Decided) -> None:
         run = writing.held.run
+        looked_at = pl.concat([loaded.statement.accepted, loaded.carried])
         for side, scope, states in (
             (Side.EXTERNAL, run.source, loaded.memory.records),
             (Side.LEDGER, run.population, loaded.memory.items),
@@ -303,7 +298,7 @@ class ReconEngine:
 
     async def finalize(self, writing: Writing, loaded: Loaded, decided: Decided) -> Summary:
         """Prove the equations, keep the summary, finish the run. Raises EquationBroken."""
-        summary = await asyncio.to_thread(_summary, loaded, decided)
+        summary = await asyncio.to_thread(_summary, writing.held.run, loaded, decided)
         broken = equation.failures(summary.proof)
         if broken:
             raise EquationBroken("; ".join(sentence(term) for term in broken))
@@ -344,7 +339,7 @@ class ReconEngine:
         return head, pl.concat(parts)
 
 
-def _settled(run: Run, loaded: Loaded, left: pl.DataFrame, outcome: Outcome) -> Decided:
+def _settled(run: Run, loaded: Loaded, outcome: Outcome) -> Decided:
     members = decisions.described(outcome.members, outcome.rows)
     settled = settle_frames(
         universe=loaded.universe,
@@ -358,11 +353,19 @@ def _settled(run: Run, loaded: Loaded, left: pl.DataFrame, outcome: Outcome) -> 
         margins=Margins.of(run.config),
         watermark=loaded.read_after_seq,
     )
-    compared = left.select("record_id", "currency", "amount_minor")
-    return Decided(outcome.rows, members, compared, asdict(outcome.counts), outcome.learnt, settled)
+    accepted, carried = loaded.statement.accepted, loaded.carried
+    return Decided(
+        rows=outcome.rows,
+        members=members,
+        entries=decisions.log_rows(outcome.rows, members, accepted, carried, loaded.items),
+        listed=decisions.member_rows(members, pl.concat([accepted, carried]), loaded.items),
+        search=asdict(outcome.counts),
+        learnt=outcome.learnt,
+        settled=settled,
+    )
 
 
-def _summary(loaded: Loaded, decided: Decided) -> Summary:
+def _summary(run: Run, loaded: Loaded, decided: Decided) -> Summary:
     return summarise(
         lines_read=loaded.statement.lines,
         accepted=loaded.statement.accepted,
@@ -372,7 +375,9 @@ def _summary(loaded: Loaded, decided: Decided) -> Summary:
         settled=decided.settled,
         rows=decided.rows,
         members=decided.members,
-        compared=decided.compared,
+        entries=decided.entries,
+        listed=decided.listed,
+        is_signed=run.config.ledger_account_id is not None,
         search=decided.search,
         learnt=decided.learnt,
         covered=loaded.covered,

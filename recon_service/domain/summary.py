@@ -37,7 +37,9 @@ def summarise(
     settled: Settled,
     rows: pl.DataFrame,
     members: pl.DataFrame,
-    compared: pl.DataFrame,
+    entries: pl.DataFrame,
+    listed: pl.DataFrame,
+    is_signed: bool,
     search: Mapping[str, int],
     learnt: Mapping[str, Any],
     covered: Days,
@@ -46,7 +48,8 @@ def summarise(
     """Return the summary of a run.
 
     `rows` are the matcher's, `members` the `described` ones of matches that are no pairs,
-    `compared` the records with the amounts that the matcher saw, `search` what it looked at,
+    `entries` and `listed` what is kept of both; `is_signed` tells whether the ledger's amounts
+    have signs, `search` what it looked at,
     `learnt` its weights and the fees that it offers; `lines_read` is the reader's count.
     """
     by_line = _buckets(accepted, "record_id", settled.lines)
@@ -78,27 +81,25 @@ def summarise(
         netted=by_item.get(ItemClass.NETTED, _NONE),
         another_day=by_item.get(ItemClass.ANOTHER_DAY, _NONE),
     )
-    proof = equation.terms(lines, brought, ledger, _ties(rows, members, compared))
-    money = ("currency", "scale", "amount_minor")
-    records = pl.concat([frame.select("record_id", *money) for frame in (accepted, carried)])
+    proof = equation.terms(
+        lines, brought, ledger, _ties(rows, members, entries, is_signed=is_signed)
+    )
     scales = _scales(accepted, carried, items)
-    in_file = pl.col("record_id").is_in(accepted["record_id"].implode())
-    is_auto = pl.col("decision") == Disposition.AUTO.value
-    told = rows.filter(in_file | (pl.col("decision") != Disposition.UNMATCHED.value))
+    matched_lines = entries.filter(pl.col("matched") & ~pl.col("carried"))
     document = {
         "lines": lines.lines,
         "accepted": lines.accepted.count,
         "rejected": lines.rejected,
-        **_by_type(rows.filter(in_file & is_auto)),
+        **_by_type(matched_lines),
         "netted": lines.netted.count,
         "suggested": lines.suggested.count,
         "unmatched": lines.unmatched.count,
         "already_reconciled": lines.already_reconciled.count,
-        "fuzzy_scores": _scores(rows.filter(in_file & is_auto)),
+        "fuzzy_scores": _scores(matched_lines),
         "carried": _counts(brought),
         "ledger": _counts(ledger),
-        "matches": kinds_of_match(rows, members, records, items.select("internal_id", *money)),
-        "causes": causes(told, records),
+        "matches": kinds_of_match(entries, listed),
+        "causes": causes(entries),
         "search": dict(search),
         "learnt": dict(learnt),
         "values": {
@@ -128,7 +129,9 @@ def _by_type(matched: pl.DataFrame) -> dict[str, int]:
     return {name: counts.get(kind, 0) for name, kind in _TYPES.items()}
 
 
-def _ties(rows: pl.DataFrame, members: pl.DataFrame, compared: pl.DataFrame) -> Ties:
+def _ties(
+    rows: pl.DataFrame, members: pl.DataFrame, entries: pl.DataFrame, *, is_signed: bool
+) -> Ties:
     """Return what the matches hold, counted from them and not from what was settled."""
     pairs = paired(rows)
 
@@ -141,8 +144,11 @@ def _ties(rows: pl.DataFrame, members: pl.DataFrame, compared: pl.DataFrame) -> 
             items=of_kind.filter(pl.col("side") == "item").height,
         )
 
-    matched = rows.filter(pl.col("decision") == Disposition.AUTO.value).join(
-        compared.select("record_id", "currency", "amount_minor"), on="record_id", how="inner"
+    amount = pl.col("external_amount_minor")
+    matched = entries.filter("matched").select(
+        "residual_minor",
+        currency="external_currency",
+        amount_minor=amount if is_signed else amount.abs(),
     )
     return Ties(
         auto=tied(Disposition.AUTO),

@@ -93,7 +93,12 @@ class RealSystem:
         return f"P{payment.number},{at},{format_minor(self._amount_minor(payment), 2)},USD,"
 
     def _match(
-        self, left: pl.DataFrame, right: pl.DataFrame, _policy: Policy, _gone: pl.DataFrame
+        self,
+        left: pl.DataFrame,
+        right: pl.DataFrame,
+        _policy: Policy,
+        _gone: pl.DataFrame,
+        **_more: object,
     ) -> Outcome:
         """Match as the model does."""
         amounts = {n: self._amount_minor(payment) for n, payment in self._payments.items()}
