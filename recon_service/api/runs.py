@@ -30,6 +30,7 @@ from recon_service.domain.errors import (
     InvalidStatement,
     LaterRunDepends,
     NoSummary,
+    RunNotFinished,
     RunQueueFull,
     UnknownRun,
     UnknownSource,
@@ -228,15 +229,18 @@ async def get_run(run_id: RunPath, held: Held) -> dict[str, Any]:
     "/runs/{run_id}/summary",
     summary="Read the result of a run",
     response_model=SummaryOut,
-    responses=problem_responses(NoSummary),
+    responses=problem_responses(UnknownRun, RunNotFinished),
 )
 async def summary_of_run(run_id: RunPath, held: Held) -> dict[str, Any]:
     """What a finished run counted, in force or not, a dry run's too."""
     async with plain(held.database) as connection:
         found = await views.summary_of_run(connection, run_id)
-    if found is None:
-        raise NoSummary(f"there is no finished run {run_id}")
-    return found
+        run = None if found else await views.find_run(connection, run_id)
+    if found is not None:
+        return found
+    if run is None:
+        raise UnknownRun(f"there is no run {run_id}")
+    raise RunNotFinished(f"run {run_id} is {run.status}", run_status=run.status)
 
 
 def run_document(run: views.ShownRun) -> dict[str, Any]:

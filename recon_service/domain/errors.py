@@ -9,6 +9,7 @@ AppError
 │   └── UnknownRecord       404  no such record, or no run meant has decided it
 ├── Conflict
 │   ├── LaterRunDepends     409  a later day counts a line as reconciled by the run to supersede
+│   ├── RunNotFinished      409  a run that waits, goes on or failed has no summary
 │   ├── RunQueueFull        409  more runs of the source are waiting than it takes
 │   ├── SourceExists        409
 │   ├── RunsNotComparable   409  two runs of different sources, or one that has not finished
@@ -57,6 +58,10 @@ class UnknownRecord(NotFound):
 
 class LaterRunDepends(Conflict):
     code, title = "later_run_depends", "A later day's run depends on the run to be superseded"
+
+
+class RunNotFinished(Conflict):
+    code, title = "run_not_finished", "The run has no summary, or none yet"
 
 
 class RunQueueFull(Conflict):
