@@ -10,6 +10,7 @@ from tests.conftest import Serve
 from tests.integration.recon.books import HEADER, Books, line, open_books
 from tests.postgres import TestDatabases
 
+NOBODY = "01890000-0000-7000-8000-000000000000"
 RUN = "/recon/run"
 
 
@@ -149,7 +150,8 @@ async def test_what_is_asked_for_must_exist(books: Books) -> None:
         ("GET", "/recon/sources/nope", None, 404, "unknown_source"),
         ("PATCH", "/recon/sources/nope", {"path": "x.csv"}, 404, "unknown_source"),
         ("GET", "/recon/logs?cursor=zzz", None, 422, "invalid_cursor"),
-        ("GET", "/recon/runs/01890000-0000-7000-8000-000000000000", None, 404, "unknown_run"),
+        ("GET", f"/recon/runs/{NOBODY}", None, 404, "unknown_run"),
+        ("GET", f"/recon/runs/{NOBODY}/summary", None, 404, "unknown_run"),
     )
     for method, path, body, status, code in cases:
         answer = await books.recon.request(method, path, json=body)
@@ -167,6 +169,8 @@ async def test_a_silent_ledger_is_a_failed_run_with_a_sentence(
     failed = await books.run(books.statement("one.csv", line("TXN-1", "10.00")), expect="failed")
     assert failed["error"]["code"] == "ledger-unreachable"
     assert "http://ledger does not answer" in failed["error"]["detail"]
+    summary = await books.recon.get(f"/recon/runs/{failed['run_id']}/summary")
+    assert (summary.status_code, summary.json()["code"]) == (409, "run_not_finished")
     ready = await books.recon.get("/readyz")
     assert (ready.status_code, ready.json()["ledger_reachable"]) == (200, False)
     await nobody.aclose()
