@@ -302,21 +302,16 @@ class ReconEngine:
         broken = equation.failures(summary.proof)
         if broken:
             raise EquationBroken("; ".join(sentence(term) for term in broken))
-        shown = (
-            *("lines", "accepted", "rejected", "exact", "fuzzy", "grouped"),
-            *("netted", "suggested", "unmatched"),
-        )
+        shown = ["lines", "accepted", "rejected", "exact", "fuzzy", "grouped", "netted"]
+        shown += ["suggested", "unmatched"]
         await writing.finish(
             summary=summary.document,
             covered=loaded.covered,
             read_to_seq=loaded.read_to_seq,
             supersedes=None if writing.held.run.dry_run else loaded.superseded,
             counts={name: summary.document[name] for name in shown}
-            | {
-                "ledger_items": loaded.items.height,
-                "partitions": PARTITIONS,
-                "partitions_done": PARTITIONS,
-            },
+            | {"ledger_items": loaded.items.height}
+            | {"partitions": PARTITIONS, "partitions_done": PARTITIONS},
         )
         return summary
 

@@ -9,6 +9,39 @@ from recon_service.domain.history import Change, Disposition, Matches, Members, 
 _COUNTERPARTED = (Disposition.AUTO.value, Disposition.SUGGESTED.value)
 _IN_FORCE = (Disposition.AUTO.value, Disposition.NETTED.value)
 _SIDES = {"record": Side.EXTERNAL, "item": Side.LEDGER}
+# The columns of the match log that tell of a decision, from those of both sides.
+_LOGGED = (
+    "record_id",
+    "line_no",
+    "carried",
+    "external_id",
+    "internal_id",
+    "internal_reference",
+    (pl.col("decision") == Disposition.AUTO.value).alias("matched"),
+    "match_type",
+    "match_id",
+    "decision",
+    "score",
+    "cause",
+    "reason",
+    "evidence",
+    pl.col("currency").alias("external_currency"),
+    pl.col("scale").alias("external_scale"),
+    pl.col("amount_minor").alias("external_amount_minor"),
+    "internal_currency",
+    "internal_scale",
+    "internal_amount_minor",
+    "residual_minor",
+    pl.col("booked_on").alias("external_date"),
+    "internal_date",
+    pl.col("occurred_at").alias("external_at"),
+    "internal_at",
+    "internal_seq",
+    "internal_recorded_at",
+    pl.col("text").alias("external_text"),
+    "internal_text",
+    "internal_counterparty",
+)
 
 
 def described(members: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
@@ -131,38 +164,7 @@ def log_rows(
         .filter(is_found | ~pl.col("carried"))
         .join(match_ids, on="record_id", how="left", maintain_order="left")
         .join(counterparts, on="internal_id", how="left", maintain_order="left")
-        .select(
-            "record_id",
-            "line_no",
-            "carried",
-            "external_id",
-            "internal_id",
-            "internal_reference",
-            (pl.col("decision") == Disposition.AUTO.value).alias("matched"),
-            "match_type",
-            "match_id",
-            "decision",
-            "score",
-            "cause",
-            "reason",
-            "evidence",
-            pl.col("currency").alias("external_currency"),
-            pl.col("scale").alias("external_scale"),
-            pl.col("amount_minor").alias("external_amount_minor"),
-            "internal_currency",
-            "internal_scale",
-            "internal_amount_minor",
-            "residual_minor",
-            pl.col("booked_on").alias("external_date"),
-            "internal_date",
-            pl.col("occurred_at").alias("external_at"),
-            "internal_at",
-            "internal_seq",
-            "internal_recorded_at",
-            pl.col("text").alias("external_text"),
-            "internal_text",
-            "internal_counterparty",
-        )
+        .select(_LOGGED)
     )
 
 

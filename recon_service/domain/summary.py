@@ -52,35 +52,7 @@ def summarise(
     have signs, `search` what it looked at,
     `learnt` its weights and the fees that it offers; `lines_read` is the reader's count.
     """
-    by_line = _buckets(accepted, "record_id", settled.lines)
-    by_carried = _buckets(carried, "record_id", settled.carried)
-    by_item = _buckets(items, "internal_id", settled.items)
-    lines = Lines(
-        lines=lines_read,
-        rejected=rejected,
-        accepted=_whole(accepted),
-        auto=by_line.get(Disposition.AUTO, _NONE),
-        suggested=by_line.get(Disposition.SUGGESTED, _NONE),
-        unmatched=by_line.get(Disposition.UNMATCHED, _NONE),
-        netted=by_line.get(Disposition.NETTED, _NONE),
-        already_reconciled=by_line.get(Disposition.ALREADY_RECONCILED, _NONE),
-    )
-    brought = Carried(
-        records=_whole(carried),
-        auto=by_carried.get(Disposition.AUTO, _NONE),
-        suggested=by_carried.get(Disposition.SUGGESTED, _NONE),
-        unmatched=by_carried.get(Disposition.UNMATCHED, _NONE),
-        netted=by_carried.get(Disposition.NETTED, _NONE),
-    )
-    ledger = Items(
-        read=_whole(items),
-        matched=by_item.get(ItemClass.MATCHED, _NONE),
-        suggested=by_item.get(ItemClass.SUGGESTED, _NONE),
-        timing=by_item.get(ItemClass.TIMING, _NONE),
-        unmatched=by_item.get(ItemClass.UNMATCHED, _NONE),
-        netted=by_item.get(ItemClass.NETTED, _NONE),
-        another_day=by_item.get(ItemClass.ANOTHER_DAY, _NONE),
-    )
+    lines, brought, ledger = _sides(lines_read, accepted, rejected, carried, items, settled)
     proof = equation.terms(
         lines, brought, ledger, _ties(rows, members, entries, is_signed=is_signed)
     )
@@ -121,6 +93,47 @@ def sentence(failed: Term) -> str:
     """Say which equation does not hold."""
     unit = f" minor units of {failed.currency}" if failed.currency else ""
     return f"{failed.name} does not hold: {failed.left} is not {failed.right}{unit}"
+
+
+def _sides(
+    lines_read: int,
+    accepted: pl.DataFrame,
+    rejected: int,
+    carried: pl.DataFrame,
+    items: pl.DataFrame,
+    settled: Settled,
+) -> tuple[Lines, Carried, Items]:
+    """Return what became of lines, of carried records, and of ledger items."""
+    by_line = _buckets(accepted, "record_id", settled.lines)
+    by_carried = _buckets(carried, "record_id", settled.carried)
+    by_item = _buckets(items, "internal_id", settled.items)
+    lines = Lines(
+        lines=lines_read,
+        rejected=rejected,
+        accepted=_whole(accepted),
+        auto=by_line.get(Disposition.AUTO, _NONE),
+        suggested=by_line.get(Disposition.SUGGESTED, _NONE),
+        unmatched=by_line.get(Disposition.UNMATCHED, _NONE),
+        netted=by_line.get(Disposition.NETTED, _NONE),
+        already_reconciled=by_line.get(Disposition.ALREADY_RECONCILED, _NONE),
+    )
+    brought = Carried(
+        records=_whole(carried),
+        auto=by_carried.get(Disposition.AUTO, _NONE),
+        suggested=by_carried.get(Disposition.SUGGESTED, _NONE),
+        unmatched=by_carried.get(Disposition.UNMATCHED, _NONE),
+        netted=by_carried.get(Disposition.NETTED, _NONE),
+    )
+    ledger = Items(
+        read=_whole(items),
+        matched=by_item.get(ItemClass.MATCHED, _NONE),
+        suggested=by_item.get(ItemClass.SUGGESTED, _NONE),
+        timing=by_item.get(ItemClass.TIMING, _NONE),
+        unmatched=by_item.get(ItemClass.UNMATCHED, _NONE),
+        netted=by_item.get(ItemClass.NETTED, _NONE),
+        another_day=by_item.get(ItemClass.ANOTHER_DAY, _NONE),
+    )
+    return lines, brought, ledger
 
 
 def _by_type(matched: pl.DataFrame) -> dict[str, int]:

@@ -169,7 +169,8 @@ def _summary(row: asyncpg.Record) -> dict[str, Any]:
 def _in_todays_form(body: dict[str, Any]) -> dict[str, Any]:
     """Return a stored summary with what was not counted yet when it was kept."""
     since_added: dict[str, Any] = {"grouped": 0, "netted": 0, "matches": [], "causes": []}
-    body = since_added | {"search": {}} | body
+    since_added |= {"search": {}, "learnt": {"weights": None, "fees_offered": []}}
+    body = since_added | body
     return body | {part: {"netted": 0} | body[part] for part in ("carried", "ledger")}
 
 

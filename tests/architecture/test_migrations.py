@@ -104,6 +104,32 @@ async def test_keys_of_the_first_version_keep_their_outcomes(empty_database: str
     assert list(declined["numbers"]) == ["shortfall", "amount", "floor"]
 
 
+async def test_what_was_matched_one_to_one_stays_in_force(empty_database: str) -> None:
+    """Runs and matches from before there were groups and dry runs are read as they were."""
+    config = alembic_config("recon", empty_database)
+    await create_roles_and_schemas(empty_database, None, None)
+    await asyncio.to_thread(command.upgrade, config, "0002")
+    connection = await asyncpg.connect(empty_database)
+    await connection.execute(
+        "INSERT INTO recon.runs (run_id, source, business_date, attempt, source_version,"
+        " population, trigger, input_kind, requested_at) VALUES"
+        " (gen_random_uuid(), 'bank_csv', '2025-07-13', 1, 1, 'all', 'manual', 'inbox', now())"
+    )
+    matched = (
+        "INSERT INTO recon.active_matches (record_id, population, internal_id, run_id, source)"
+        " SELECT gen_random_uuid(), 'all', 'TX-1', run_id, source FROM recon.runs"
+    )
+    await connection.execute(matched)
+    await asyncio.to_thread(command.upgrade, config, "head")
+    [run] = await connection.fetch("SELECT dry_run, policy FROM recon.runs")
+    assert tuple(run) == (False, None)
+    [row] = await connection.fetch("SELECT internal_id, match_id FROM recon.active_matches")
+    assert tuple(row) == ("TX-1", None)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await connection.execute(matched)
+    await connection.close()
+
+
 async def _dump(url: str) -> str:
     """Tables and rows as pg_dump writes them, without what differs each time."""
     text = await _run("pg_dump", url)

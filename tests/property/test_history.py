@@ -107,11 +107,7 @@ class MemorySystem:
             universe=universe,
             items=items,
             taken_items=taken_items,
-            matches=history.Matches(
-                auto=_members(source, found, "auto"),
-                suggested=_members(source, found, "suggested"),
-                netted=_members(source, found, "netted"),
-            ),
+            matches=_matches(source, found),
             covered_before=before,
             covered=own_days.joined(before),
             memory=history.Memory(self._states(Side.EXTERNAL), self._states(Side.LEDGER)),
@@ -185,6 +181,14 @@ def _end_orphans(
                 records |= own
                 items |= {str(number) for number in one.items}
     return records, items
+
+
+def _matches(source: str, found: list[Match]) -> history.Matches:
+    return history.Matches(
+        auto=_members(source, found, "auto"),
+        suggested=_members(source, found, "suggested"),
+        netted=_members(source, found, "netted"),
+    )
 
 
 def _members(source: str, found: list[Match], decision: str) -> history.Members:
