@@ -24,6 +24,7 @@ from recon_service.explanations.unmatched import Near, Stop, Taken, first_stop, 
 from recon_service.matchers.gates import allowed_minor
 from recon_service.matchers.nearby import nearest
 from recon_service.matchers.smallest_change import Change, Tried, smallest_change
+from recon_service.matchers.weights import Weights, shipped
 from recon_service.readers.nearby import Around, read_around
 from recon_service.repositories import explanations
 from recon_service.repositories.atomic import plain
@@ -42,13 +43,13 @@ class _Scene:
     """The record, what competes with it, and what is near in the ledger."""
 
     decided: Decided
-    record: pl.DataFrame
     rivals: pl.DataFrame
     around: Around
     near: pl.DataFrame
     items: pl.DataFrame
     holders: Mapping[str, Taken]
     suggested: Mapping[str, tuple[str, float]]
+    weights: Weights | None
 
 
 async def why_unmatched(
@@ -67,7 +68,7 @@ async def why_unmatched(
     free = scene.items.filter(~pl.col("internal_id").is_in(list(scene.holders)))
     held = scene.items.filter(pl.col("internal_id").is_in(list(scene.holders)))
     tried: Tried = await engine.offload(
-        smallest_change, logged.record_id, scene.rivals, free, logged.policy, held
+        smallest_change, logged.record_id, scene.rivals, free, logged.policy, held, scene.weights
     )
     near = _told(scene, tried)
     stops = [first_stop(one, near, logged, decided.read_to_seq or 0) for one in near]
@@ -118,11 +119,27 @@ async def _look(engine: ReconEngine, decided: Decided) -> _Scene:
     items = items.join(near.select("internal_id"), on="internal_id", how="semi")
     keys = near["internal_id"].to_list()
     async with plain(engine.database) as connection:
-        held = await explanations.holders(connection, logged, keys)
+        held = await explanations.holders(connection, decided, keys)
         suggested = await explanations.suggested_to(connection, logged, keys)
+        weights = await explanations.weights_of_run(connection, logged.run_id)
     return _Scene(
-        decided, record, rivals, around, near, items.select(ITEM_SCHEMA.names()), held, suggested
+        decided=decided,
+        rivals=rivals,
+        around=around,
+        near=near,
+        items=items.select(ITEM_SCHEMA.names()),
+        holders=held,
+        suggested=suggested,
+        weights=_usable(weights),
     )
+
+
+def _usable(stored: Mapping[str, Any] | None) -> Weights | None:
+    """Return a run's weights; None, for the shipped ones, where levels have changed since then."""
+    try:
+        return None if stored is None else Weights.from_dict(stored)
+    except ValueError:
+        return None
 
 
 def _told(scene: _Scene, tried: Tried) -> list[Near]:
@@ -195,14 +212,13 @@ def _change(scene: _Scene, tried: Tried) -> dict[str, Any] | None:
     change, decided = tried.change, scene.decided
     if change is None or (not change.policy and not _is_new(scene, change)):
         return None
-    weights = str(decided.logged.evidence.get("weights", ""))
     return asdict(change) | {
         "policy": dict(change.policy),
         "tried_on": {
             "records": scene.rivals.height,
             "items": scene.items.height,
             "trials": tried.tried,
-            "weights_of_run": weights or None,
+            "weights": (scene.weights or shipped()).version,
         },
         "dry_run": _dry_run(decided, change) if change.policy else None,
     }

@@ -155,7 +155,7 @@ class TriedOnOut(StrictOut):
     records: int
     items: int
     trials: int
-    weights_of_run: str | None
+    weights: str = Field(description="version: the run's own, else the shipped ones")
 
 
 class DryRunOut(StrictOut):

@@ -6,7 +6,7 @@ from rapidfuzz import fuzz, process
 
 from recon_service.domain.config import Policy
 from recon_service.matchers.gates import absolute_minor, allowed_minor, in_window, lag_days
-from recon_service.matchers.sides import canonical, day_numbers, two_sides
+from recon_service.matchers.sides import canonical, day_numbers, two_sides, words
 
 # In this order; an item that fails none is a candidate.
 GATES = ("other_currency", "reversed_sign", "amount_difference", "out_of_window")
@@ -24,10 +24,8 @@ def nearest(
     gates), `difference_minor` (record minus item, of sizes), `allowed_minor`, `lag_days` and
     `days_beyond` the window in its unit, `same_reference`, `similarity` of texts from 0 to 1.
     """
-    pairs = _pairs(record, items, policy)
-    is_near = pl.col("difference_minor").abs() <= pl.max_horizontal("allowed_minor", "near_minor")
+    pairs = _pairs(record, items.filter(_is_near(record, items, policy)), policy)
     same_currency = pl.col("currency") == pl.col("item_currency")
-    pairs = pairs.filter((is_near & same_currency) | pl.col("same_reference"))
     failed = pairs.select(
         other_currency=~same_currency,
         reversed_sign=pl.col("amount_minor").sign() != pl.col("item_amount_minor").sign(),
@@ -66,14 +64,35 @@ def nearest(
     )
 
 
+def _is_near(record: pl.DataFrame, items: pl.DataFrame, policy: Policy) -> pl.Series:
+    """Return which items have nearly the record's amount in its currency, or its reference."""
+    size = np.abs(items["amount_minor"].to_numpy())
+    percent_micros = max(policy.amount_tolerance.percent_micros, _NEAR_PERCENT_MICROS)
+    near = allowed_minor(size, _absolute_minor(record, policy), percent_micros)
+    difference = np.abs(abs(int(record["amount_minor"][0])) - size)
+    own = _ref(record["external_id"])[0]
+    same_reference = _ref(items["reference"]) == own if own else pl.repeat(False, items.height)
+    is_near = pl.Series(difference <= near) & (items["currency"] == record["currency"][0])
+    found: pl.Series = is_near | same_reference.fill_null(value=False)
+    return found
+
+
+def _ref(reference: pl.Series) -> pl.Series:
+    """Return references as the passes compare them."""
+    return words(reference).str.replace_all(" ", "", literal=True)
+
+
+def _absolute_minor(record: pl.DataFrame, policy: Policy) -> int:
+    return int(absolute_minor(record["scale"], policy)[0])
+
+
 def _pairs(record: pl.DataFrame, items: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     """Return each item beside the record; its day is numbered in the record's calendar."""
     sides = two_sides(record, items, policy.window)
     own, theirs = canonical(sides.records), canonical(sides.items)
-    absolute = absolute_minor(own["scale"], policy)
+    absolute = _absolute_minor(own, policy)
     size = np.abs(theirs["amount_minor"].to_numpy())
-    allowed = allowed_minor(size, int(absolute[0]), policy.amount_tolerance.percent_micros)
-    near = allowed_minor(size, 0, _NEAR_PERCENT_MICROS)
+    allowed = allowed_minor(size, absolute, policy.amount_tolerance.percent_micros)
     currency = pl.Series([own["currency"][0]] * theirs.height, dtype=pl.String)
     told = _told(own)[0]
     similarity = process.cdist([told], _told(theirs), scorer=fuzz.token_set_ratio)[0] / 100.0
@@ -86,7 +105,6 @@ def _pairs(record: pl.DataFrame, items: pl.DataFrame, policy: Policy) -> pl.Data
         currency=pl.lit(own["currency"][0], dtype=pl.String),
         day=pl.lit(int(own["day"][0]), dtype=pl.Int64),
         allowed_minor=pl.Series(allowed),
-        near_minor=pl.Series(near),
         difference_minor=abs(int(own["amount_minor"][0])) - pl.col("amount_minor").abs(),
         same_reference=(pl.col("ref") == pl.lit(own["ref"][0], dtype=pl.String)).fill_null(
             value=False

@@ -15,6 +15,7 @@ import polars as pl
 from recon_service.domain.config import WINDOW_DAYS_MAX, Policy
 from recon_service.matchers.nearby import nearest
 from recon_service.matchers.partition import Outcome, match_partition
+from recon_service.matchers.weights import Weights
 
 # Near items whose gaps are tried; each costs one or two runs of the matcher on a few rows.
 _ITEMS_TRIED_MAX = 6
@@ -59,14 +60,15 @@ def smallest_change(
     items: pl.DataFrame,
     policy: Policy,
     gone: pl.DataFrame | None = None,
+    weights: Weights | None = None,
 ) -> Tried:
     """Return what would match `record_id`, one of `records`, by trying it on these few rows.
 
     `records` (RECORD_SCHEMA) are the record and those that compete with it, `items` (ITEM_SCHEMA)
-    what is free around it. Smaller is: fewer settings, then less loosening, by share of the
-    amount, of a month, and of certainty.
+    what is free around it; `weights` are the run's, the shipped ones without. Smaller is: fewer
+    settings, then less loosening, by share of the amount, of a month, and of certainty.
     """
-    trial = _Trial(record_id, records, items, gone)
+    trial = _Trial(record_id, records, items, gone, weights)
     before = trial.of(policy)
     scores = _scores(before.row)
     if before.is_match:
@@ -131,9 +133,12 @@ class _Trial:
     records: pl.DataFrame
     items: pl.DataFrame
     gone: pl.DataFrame | None
+    weights: Weights | None
 
     def of(self, policy: Policy) -> _Result:
-        outcome: Outcome = match_partition(self.records, self.items, policy, self.gone)
+        outcome: Outcome = match_partition(
+            self.records, self.items, policy, self.gone, weights=self.weights
+        )
         own = outcome.rows.filter(pl.col("record_id") == self.record_id)
         return _Result(outcome.rows, own.row(0, named=True))
 

@@ -1,5 +1,6 @@
 """Reads the ledger around one day, from the day outwards, keeping only what is of interest."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -56,7 +57,7 @@ async def read_around(
             wanted = LedgerRange(up_to_seq=head, effective_from=start, effective_to=end)
             items = await ledger.read(population, wanted)
             count += items.height
-            parts.append(keep(items))
+            parts.append(await asyncio.to_thread(keep, items))
         reached = far
     return Around(
         items=pl.concat(parts),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -29,7 +30,8 @@ SELECT l.log_id, l.run_id, l.source, l.business_date, l.attempt, l.decided_at, l
        l.internal_date, l.internal_currency, l.internal_scale, l.internal_amount_minor,
        l.internal_text, l.internal_counterparty, c.counterparty AS external_counterparty,
        r.source_version, r.policy::text, r.population, r.dry_run, r.read_to_seq,
-       r.input_kind, r.input
+       r.input_kind, r.input,
+       r.status = 'finished' AND r.superseded_by IS NULL AND NOT r.dry_run AS in_force
 FROM recon.match_log l
 JOIN recon.runs r USING (run_id)
 LEFT JOIN recon.records c USING (record_id)
@@ -61,22 +63,32 @@ WHERE place <= $3 ORDER BY side, key
 
 _RECORD = "SELECT 1 FROM recon.records WHERE record_id = $1"
 
-# What the run itself matched for good, and what matches in force of other runs hold.
+# Who holds these ledger items in a match in force.
 _HOLDERS = """
-SELECT internal_id AS item, record_id::text, run_id::text, log_id
+SELECT a.internal_id AS item, a.record_id, a.run_id, l.log_id
+FROM recon.active_matches a
+LEFT JOIN recon.match_log l ON l.run_id = a.run_id AND l.record_id = a.record_id
+WHERE a.population = $1 AND a.internal_id = ANY ($2::text[])
+"""
+
+# The same as a run saw it that is not in force: what it matched, and what others of then hold.
+_HOLDERS_THEN = f"""
+SELECT internal_id AS item, record_id, run_id, log_id
 FROM recon.match_log
-WHERE run_id = $1 AND matched AND match_id IS NULL AND internal_id = ANY ($3::text[])
+WHERE run_id = $3 AND matched AND match_id IS NULL AND internal_id = ANY ($2::text[])
 UNION ALL
-SELECT m.key, NULL, m.run_id::text, NULL
+SELECT m.key, NULL::uuid, m.run_id, NULL::bigint
 FROM recon.match_members m
-WHERE m.run_id = $1 AND m.side = 'ledger' AND m.key = ANY ($3::text[])
+WHERE m.run_id = $3 AND m.side = 'ledger' AND m.key = ANY ($2::text[])
   AND m.decision IN ('auto', 'netted')
 UNION ALL
-SELECT a.internal_id, a.record_id::text, a.run_id::text, NULL
-FROM recon.active_matches a JOIN recon.runs r USING (run_id)
-WHERE a.population = $2 AND a.internal_id = ANY ($3::text[]) AND a.run_id <> $1
-  AND NOT (r.source = $4 AND r.business_date = $5)
-"""
+SELECT h.item, h.record_id, h.run_id, h.log_id
+FROM ({_HOLDERS}) AS h JOIN recon.runs r USING (run_id)
+WHERE NOT (r.source = $4 AND r.business_date = $5)
+"""  # noqa: S608 (put together from constants)
+
+# The weights that a finished run went by.
+_WEIGHTS = "SELECT (body #> '{learnt,weights}')::text FROM recon.summaries WHERE run_id = $1"
 
 # Records that the run left without a sure counterpart, nearest in amount first.
 _RIVALS = """
@@ -89,7 +101,7 @@ ORDER BY abs(abs(external_amount_minor) - $6), record_id LIMIT $7
 # To whom the run suggested these ledger items.
 _SUGGESTED = """
 SELECT internal_id, record_id::text, score FROM recon.match_log
-WHERE run_id = $1 AND decision = 'suggested' AND internal_id = ANY ($2::text[])
+WHERE run_id = $1 AND NOT matched AND decision = 'suggested' AND internal_id = ANY ($2::text[])
   AND record_id <> $3
 """
 
@@ -102,6 +114,7 @@ class Decided:
     config: SourceConfig
     read_to_seq: int | None
     statement: Input
+    in_force: bool
 
 
 async def find_logged(connection: asyncpg.Connection, log_id: int) -> Logged | None:
@@ -124,18 +137,21 @@ async def record_exists(connection: asyncpg.Connection, record_id: UUID) -> bool
 
 
 async def holders(
-    connection: asyncpg.Connection, logged: Logged, items: Sequence[str]
+    connection: asyncpg.Connection, decided: Decided, items: Sequence[str]
 ) -> Mapping[str, Taken]:
-    """Return who has which of `items`, as the run saw it."""
-    rows = await connection.fetch(
-        _HOLDERS,
-        UUID(logged.run_id),
-        logged.population,
-        items,
-        logged.source,
-        logged.business_date,
-    )
-    return {row["item"]: Taken(row["record_id"], row["run_id"], row["log_id"]) for row in rows}
+    """Return who has which of `items`: now, or as the run saw it where it is not in force."""
+    logged = decided.logged
+    if decided.in_force:
+        rows = await connection.fetch(_HOLDERS, logged.population, items)
+    else:
+        run_id, day = UUID(logged.run_id), logged.business_date
+        rows = await connection.fetch(
+            _HOLDERS_THEN, logged.population, items, run_id, logged.source, day
+        )
+    return {
+        item: Taken(None if record_id is None else str(record_id), str(run_id), log_id)
+        for item, record_id, run_id, log_id in rows
+    }
 
 
 async def suggested_to(
@@ -162,6 +178,12 @@ async def load_rivals(
         RIVALS_MAX,
     )
     return await load_records(connection, [logged.record_id, *(row[0] for row in rows)])
+
+
+async def weights_of_run(connection: asyncpg.Connection, run_id: str) -> dict[str, Any] | None:
+    """Return the weights that a run went by; None where it weighed nothing."""
+    stored = await connection.fetchval(_WEIGHTS, UUID(run_id))
+    return None if stored is None else json.loads(stored)
 
 
 async def _decided(connection: asyncpg.Connection, row: asyncpg.Record) -> Decided:
@@ -203,7 +225,7 @@ async def _decided(connection: asyncpg.Connection, row: asyncpg.Record) -> Decid
         items_count=counts["ledger"],
     )
     statement = Input(InputKind(row["input_kind"]), row["input"] or "")
-    return Decided(logged, config, row["read_to_seq"], statement)
+    return Decided(logged, config, row["read_to_seq"], statement, row["in_force"])
 
 
 def _pair_side(row: asyncpg.Record, side: str) -> Party | None:

@@ -1,9 +1,12 @@
 """Why a record stayed alone: the first gate of each near item, and the change that would match."""
 
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from tests.integration.recon.books import Books, july, line
+from recon_service.main import create_app
+from tests.conftest import Serve
+from tests.integration.recon.books import Books, july, line, recon_settings
 
 
 async def why_not(books: Books, record_id: str, **query: str) -> dict[str, Any]:
@@ -187,3 +190,52 @@ async def test_nothing_near_and_unknown_records(books: Books) -> None:
         assert answer.json()["code"] == "unknown_record"
         assert detail in answer.json()["detail"]
     assert (await books.recon.get("/recon/records/nope/why-unmatched")).status_code == 422
+
+
+async def test_a_run_that_is_superseded_answers_for_its_own_time(books: Books) -> None:
+    await books.post("TXN-1", "100.50", july(8))
+    name = books.statement("bank.csv", line("TXN-1", "100.50"), line("TXN-1", "100.50", july(9)))
+    first = await books.run(name)
+    [held] = await books.logs(matched="true")
+    late = {"policy": {"window": {"after_days": 5}}}
+    assert (await books.recon.patch("/recon/sources/bank_csv", json=late)).status_code == 200
+    await books.run(books.statement("bank.csv", line("TXN-1", "100.50")))
+    [now] = await books.logs()
+    assert now["decision"] == "auto"
+    then = await why_not(books, now["record_id"], run_id=first["run_id"])
+    [candidate] = then["candidates"]
+    assert candidate["gate"] == "out_of_window"
+    assert candidate["taken_by"] == {
+        "record_id": held["record_id"],
+        "run_id": first["run_id"],
+        "log_id": held["log_id"],
+    }
+    assert then["policy"]["window"]["after_days"] == 2
+    assert then["change"] is None
+
+
+async def test_a_dry_run_is_explained_by_its_own_policy(books: Books) -> None:
+    await books.post("TXN-1", "100.50", july(8))
+    name = books.statement("bank.csv", line("TXN-1", "100.50"))
+    patch = {"window": {"after_days": 4}}
+    run = await books.run(name, dry_run=True, policy=patch)
+    [entry] = await books.logs(run_id=run["run_id"])
+    found = await why_not(books, entry["record_id"], run_id=run["run_id"])
+    assert found["dry_run"] is True
+    assert found["candidates"][0]["days_beyond"] == 1
+    assert found["change"]["policy"] == {"window": {"after_days": 5}}
+    unknown = await books.recon.get(f"/recon/records/{entry['record_id']}/why-unmatched")
+    assert unknown.status_code == 404
+    assert "no run in force" in unknown.json()["detail"]
+
+
+async def test_a_ledger_that_is_away_is_told(books: Books, serve: Serve, tmp_path: Path) -> None:
+    await books.run(books.statement("bank.csv", line("TXN-9", "3.33")))
+    [entry] = await books.logs()
+    settings = recon_settings(books.databases, tmp_path, ledger_url="http://127.0.0.1:9")
+    alone = await serve(create_app(settings), base_url="http://alone")
+    answer = await alone.get(f"/recon/records/{entry['record_id']}/why-unmatched")
+    assert answer.status_code == 503
+    assert answer.json()["code"] == "ledger_unavailable"
+    assert answer.json()["reason"] == "ledger-unreachable"
+    assert answer.headers["content-type"] == "application/problem+json"
