@@ -173,21 +173,20 @@ def _loosely(
     members = pl.concat([ours.members, theirs.members, batches.members])
     open_sides = _without(open_sides, batches.members)
     offered = fee_rows(certain, open_sides, fees, policy, is_declared=False)
-    unclear = left_over(open_sides, offered)
-    fuzzy = FuzzyMatcher(policy, weights).match(unclear, whole)
-    taken = pl.concat([matched.alias("id"), members["id"], earlier["id"]])
+    open_sides = left_over(open_sides, offered)
+    fuzzy = FuzzyMatcher(policy, weights).match(open_sides, whole)
+    taken = pl.concat([matched, members["id"], offered["internal_id"], earlier["id"]])
     items = pl.concat([whole.items, earlier.select(whole.items.columns)])
     alike = same_reference(open_sides.records, items, policy, taken=taken)
-    one_to_one = fuzzy_rows(fuzzy, unclear.records, alike, policy, fees)
+    one_to_one = fuzzy_rows(fuzzy, open_sides.records, alike, policy, fees)
     used = fuzzy.scored.weights
-    one_to_one = with_net_pairs(one_to_one, unclear, whole, policy, fees=fees, weights=used)
-    one_to_one = pl.concat([one_to_one, offered])
+    one_to_one = with_net_pairs(one_to_one, open_sides, whole, policy, fees=fees, weights=used)
     groups = _groups(one_to_one, open_sides, matched_items, policy, fees)
     rest = _beside(one_to_one, groups)
     rest, late = _net_leftovers(rest, groups.members, open_sides, policy)
     searched, cut = batches.counts, groups.counts
     found = Outcome(
-        rows=pl.concat([charged, ours.rows, batches.rows, rest, groups.rows]),
+        rows=pl.concat([charged, ours.rows, batches.rows, offered, rest, groups.rows]),
         counts=Counts(
             candidates=len(fuzzy.scored.records),
             candidates_dropped=int(fuzzy.dropped.sum()),
