@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recon_service.domain.config import Policy
+from recon_service.domain.config import FeeRule, Policy
 from recon_service.matchers.assignment import assign
 from recon_service.matchers.exact import ExactMatcher
 from recon_service.matchers.partition import match_partition
@@ -44,6 +44,9 @@ POLICIES = st.builds(
     auto=st.sampled_from([0.6, 0.8, 1.0]),
     suggest=st.sampled_from([0.0, 0.3, 0.5]),
     unit=st.sampled_from(["calendar_days", "business_days"]),
+    fees=st.sampled_from(
+        [(), (FeeRule(percent="5", fixed="0.01"),), (FeeRule(currency="EUR", fixed="1"),)]
+    ),
 )
 
 
@@ -65,9 +68,22 @@ def passes_gates(record: Row, item: Row, policy: Policy) -> bool:
     return bool(
         record["currency"] == item["currency"]
         and sign(record["amount_minor"]) == sign(item["amount_minor"])
-        and (difference <= Decimal(tolerance.absolute) or difference <= share)
+        and (
+            difference <= Decimal(tolerance.absolute)
+            or difference <= share
+            or any(is_less_a_fee(record, item, rule) for rule in policy.fees)
+        )
         and -window.before_days <= lag <= window.after_days
     )
+
+
+def is_less_a_fee(record: Row, item: Row, rule: FeeRule) -> bool:
+    if item["amount_minor"] <= 0 or rule.currency not in (None, item["currency"]):
+        return False
+    share = Decimal(item["amount_minor"]) * Decimal(rule.percent) / 100
+    fixed = int(Decimal(rule.fixed).scaleb(record["scale"]))
+    net = item["amount_minor"] - int(share.quantize(Decimal(1), ROUND_HALF_EVEN)) - fixed
+    return bool(net < item["amount_minor"] and abs(record["amount_minor"] - net) <= 1)
 
 
 def lag_between(item: Row, record: Row, policy: Policy) -> int:
@@ -140,6 +156,7 @@ def test_the_order_of_rows_changes_nothing(
 def test_exact_matches_are_those_that_leave_no_choice(
     records: list[tuple[str | None, Row]], items: list[tuple[str | None, Row]], policy: Policy
 ) -> None:
+    policy = policy.model_copy(update={"fees": ()})  # fees are looked at behind this pass
     ours, theirs = records_of(records), items_of(items)
     found = ExactMatcher(policy).match(two_sides(left(*ours), right(*theirs), policy.window))
     possible = [

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from recon_service.domain.config import AmountTolerance, Policy, Window
+from recon_service.domain.config import AmountTolerance, FeeRule, Policy, Window
 from recon_service.domain.records import ITEM_SCHEMA, RECORD_SCHEMA
 from recon_service.matchers.partition import match_partition
 
@@ -85,6 +85,7 @@ def a_policy(
     suggest: float = 0.5,
     unit: Literal["calendar_days", "business_days"] = "calendar_days",
     calendar: str | None = None,
+    fees: tuple[FeeRule, ...] = (),
 ) -> Policy:
     """A policy that differs from the default where a test says so."""
     return Policy(
@@ -92,6 +93,7 @@ def a_policy(
         window=Window(before_days=before_days, after_days=after_days, unit=unit, calendar=calendar),
         auto_threshold=auto,
         suggest_threshold=suggest,
+        fees=fees,
     )
 
 

@@ -21,7 +21,7 @@ CARD = FeeRule(currency="EUR", percent="1.4", fixed="0.25")
 
 
 def declared(*rules: FeeRule, percent: str = "0") -> Policy:
-    return a_policy(percent=percent).model_copy(update={"fees": rules})
+    return a_policy(percent=percent, fees=rules)
 
 
 def sale(
