@@ -103,7 +103,7 @@ def explain(logged: Logged) -> Story:
     found = evidence.get("pass")
     return Story(
         logged,
-        conditions=_conditions(logged) if found == "exact" else (),
+        conditions=_conditions(logged) if found in ("exact", "fee") else (),
         weighing=weigh(evidence, logged.score),
         group=_group(logged) if found == "group" else None,
         netted={"by": evidence.get("by"), "partner": evidence.get("with")}
@@ -115,23 +115,14 @@ def explain(logged: Logged) -> Story:
 def _conditions(logged: Logged) -> tuple[dict[str, str], ...]:
     """Return what an exact match needs, and what both sides had."""
     record, item, policy = logged.record, logged.items[0], logged.policy
-    residual, window = logged.residual_minor or 0, policy.window
-    tolerance = policy.amount_tolerance
+    window = policy.window
     lag = _lag(record, item, window)
     unit = window.unit.replace("_", " ")
     twins = logged.evidence.get("interchangeable")
     return (
         _condition("Transaction id", record.reference, item.reference, "equal"),
         _condition("Currency", record.currency, item.currency, "equal"),
-        _condition(
-            "Amount",
-            record.amount,
-            item.amount,
-            "equal"
-            if residual == 0
-            else f"differs by {decimals(residual, record.scale)}, within"
-            f" {tolerance.absolute} or {tolerance.percent} %",
-        ),
+        _condition("Amount", record.amount, item.amount, _difference(logged)),
         _condition(
             "Date",
             str(record.on),
@@ -149,6 +140,20 @@ def _conditions(logged: Logged) -> tuple[dict[str, str], ...]:
             else "no other line or item with this key fits",
         ),
     )
+
+
+def _difference(logged: Logged) -> str:
+    """Say why the amounts agree: they are equal, within the tolerance, or apart by a fee."""
+    residual, scale = logged.residual_minor or 0, logged.record.scale
+    tolerance, fee = logged.policy.amount_tolerance, logged.evidence.get("fee")
+    if residual == 0:
+        return "equal"
+    if isinstance(fee, dict):
+        taken = f"less a fee of {decimals(-residual, scale)} ({fee.get('rule')})"
+        is_declared = logged.evidence.get("pass") == "exact"
+        return taken if is_declared else f"{taken}, learned and not declared"
+    apart = f"differs by {decimals(residual, scale)}"
+    return f"{apart}, within {tolerance.absolute} or {tolerance.percent} %"
 
 
 def _condition(name: str, record: str | None, ledger: str | None, finding: str) -> dict[str, str]:

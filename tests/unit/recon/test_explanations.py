@@ -222,6 +222,16 @@ def test_business_days_count_in_the_unit_of_the_window() -> None:
     assert story.conditions[3]["finding"] == "lag +1 business days, allowed -1 to +2"
 
 
+def test_a_fee_says_why_amounts_agree() -> None:
+    fee = {"rule": "1.4 % and 0.25", "gross_minor": 4200, "fee_minor": 84, "net_minor": 4116}
+    found = {"pass": "exact", "key": "txn_id and fee rule", "fee": fee}
+    sides: dict[str, Any] = {"records": (party(amount_minor=4116),), "residual_minor": -84}
+    story = explain(logged(found, match_type="exact", cause="fee", **sides))
+    assert story.conditions[2]["finding"] == "less a fee of 0.84 (1.4 % and 0.25)"
+    suggested = explain(logged(found | {"pass": "fee"}, decision="suggested", **sides))
+    assert suggested.conditions[2]["finding"].endswith("0.25), learned and not declared")
+
+
 def test_bars_of_characters() -> None:
     assert bar(0.0, 2.0, -2.0, 2.0, 5) == "  ███"
     assert bar(0.0, -2.0, -2.0, 2.0, 5) == "███  "
