@@ -157,12 +157,12 @@ def _hit(
         kind=linked.kind,
         key=linked.keys[answer["pool"]],
         expected=others * unit / (abs(int(target[one])) + 1),
-        solutions=len(answers) + _has_smaller(amounts[list(members)], int(target[one])),
+        solutions=len(answers) + has_smaller(amounts[list(members)], int(target[one])),
         fee=fee,
     )
 
 
-def _has_smaller(amounts: Ints, target: int) -> bool:
+def has_smaller(amounts: Ints, target: int) -> bool:
     """Whether a part of the members would do: one of them alone, or all without two that cancel."""
     return bool(np.isin(target, amounts) or np.isin(-amounts, amounts).any())
 

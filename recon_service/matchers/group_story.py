@@ -121,6 +121,9 @@ def _cause(hit: Hit, residual: int) -> str | None:
 def _tie(hit: Hit) -> str:
     if hit.by == "batch key":
         return f"with batch key {hit.key}"
+    if hit.by == "sum of days":
+        same = f"with the word {hit.key}" if hit.kind.startswith("word") else f"of {hit.key}"
+        return f"{same}, all that were open {_over_days(hit)}"
     named = {
         "named": f"named in part by {hit.key}",
         "key": f"with key {hit.key}",
@@ -130,6 +133,10 @@ def _tie(hit: Hit) -> str:
         "window": "in the window",
     }[hit.kind]
     return named if hit.by == "subset" else f"{named} over adjacent days"
+
+
+def _over_days(hit: Hit) -> str:
+    return "on one day" if hit.kind.endswith("day") else "over adjacent days"
 
 
 def _doubt(verdict: Verdict) -> str:

@@ -29,6 +29,11 @@ SHIPPED_PRIORS = {
     "party": 0.7,
     "word": 0.4,
     "window": 0.05,
+    # All rows of one look, or with one word, on a day or several; the single row names nobody.
+    "day": 0.2,
+    "days": 0.05,
+    "word day": 0.1,
+    "word days": 0.02,
 }
 # What is found by search was not found as a whole before.
 _SEARCHED_SHARE = 0.5
@@ -119,4 +124,4 @@ def _is_auto(hit: Hit, score: float, policy: Policy) -> bool:
     is_certain = hit.solutions == 1 and hit.interchangeable == 1
     is_certain = is_certain and not hit.truncated and not hit.doubtful
     is_simple = len(hit.ones) == 1
-    return is_certain and is_simple and score >= max(policy.auto_threshold, AUTO_SCORE_MIN)
+    return is_certain and is_simple and score >= max(policy.automatic_from, AUTO_SCORE_MIN)

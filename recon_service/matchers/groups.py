@@ -2,13 +2,13 @@
 
 what one-to-one matching left ─▶ batch keys ─▶ counterparty and day ─▶ word and day
                                                                           │
-                     groups ◀─ search in the window ◀─ search in pools ◀──┘
+    groups ◀─ search in the window ◀─ search in pools ◀─ sums of days ◀───┘
 
 Each step takes its rows away from the next. In each a group needs the only answer to be automatic;
 how sure it is, is said in `group_verdicts`.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -29,6 +29,7 @@ from recon_service.matchers.group_subsets import (
     named_subsets,
     window_subsets,
 )
+from recon_service.matchers.group_sums import day_sums
 from recon_service.matchers.group_verdicts import Claim, Verdict, claims, verdicts
 
 __all__ = [
@@ -144,13 +145,11 @@ def match_groups(
         differing = by_key(kind, with_residual=True, incomplete=incomplete)
         pass_.step([_doubted(searched, matched_items) for searched in differing])
         pass_.step([several_to_several(views[0], linked[kind], gathering_days=gathering_days)])
-    searches: list[tuple[Callable[[View, Links], Searched], tuple[str, ...]]] = [
-        (day_ranges, ("party", "word")),
-        (lambda view, pools: linked_subsets(view, pools, budget), tuple(linked)),
-    ]
-    for search, kinds in searches:
-        for kind in kinds:
-            pass_.step([search(view, linked[kind]) for view in views])
+    for kind in ("party", "word"):
+        pass_.step([day_ranges(view, linked[kind]) for view in views])
+    pass_.step([searched for view in views for searched in day_sums(view)])
+    for pools in linked.values():
+        pass_.step([linked_subsets(view, pools, budget) for view in views])
     pass_.step([window_subsets(view, budget) for view in views])
     return pass_.result(cut=sum(pools.crowded for pools in linked.values()))
 
