@@ -57,19 +57,21 @@ def net_reversals(
     *,
     side: str,
     reach_days: int = REACH_DAYS,
+    by_reference_only: bool = False,
 ) -> Netted:
     """Pair rows of `own` that cancel and of which the other side knows neither.
 
     Both frames are canonical; `side` is "record" or "item" and says which `own` is. Two rows
     cancel when they have opposite amounts of one currency at most `reach_days` apart and share a
-    reference, or else their counterparty and their words but for those that speak of a reversal.
+    reference, or else (unless `by_reference_only`) their counterparty and their words but for those
+    that speak of a reversal.
     A leg that any row of the other side fits, by sign, tolerance and window, is left alone: it
     is to be matched across. So is one with several partners.
     """
     own = own.sort(ORDER, nulls_last=True).with_row_index("row")
     pairs, crowded = _opposites(own, reach_days=reach_days)
     pairs = pairs.with_columns(strength=_strength(own, pairs, side=side)).filter(
-        pl.col("strength") > 0
+        pl.col("strength") > (1 if by_reference_only else 0)
     )
     strongest = (
         pl.concat([pairs.select("strength", row=leg) for leg in ("first", "second")])

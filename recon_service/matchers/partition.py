@@ -14,6 +14,7 @@ their rows.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -231,7 +232,7 @@ def _groups(
 def _net_leftovers(
     rows: pl.DataFrame, grouped: pl.DataFrame, open_sides: Sides, policy: Policy
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Net what nobody wanted: then only a row of the very amount on the other side speaks against.
+    """Net by reference what nobody wanted: then only a row of the very amount speaks against it.
 
     Return the rows, some of them netted now, and the new members.
     """
@@ -240,8 +241,9 @@ def _net_leftovers(
     claimed = pl.concat([rows["internal_id"].drop_nulls().rename("id"), grouped["id"]])
     items = without(open_sides.items, claimed)
     strict = policy.model_copy(update={"amount_tolerance": AmountTolerance()})
-    ours = net_reversals(records, items, strict, side="record")
-    theirs = net_reversals(items, records, strict, side="item")
+    net = partial(net_reversals, policy=strict, by_reference_only=True)
+    ours = net(records, items, side="record")
+    theirs = net(items, records, side="item")
     kept = rows.join(ours.rows.select("record_id"), on="record_id", how="anti")
     return pl.concat([kept, ours.rows]), pl.concat([ours.members, theirs.members])
 
