@@ -40,7 +40,7 @@ def day_sums(view: View) -> list[Searched]:
     tried: list[set[int]] = [set() for _ in LEVELS]
     cut = 0
     for fee in view.fees:
-        sums = _Sums.of(view, fee)
+        sums = DaySums.of(view, fee)
         found = _answers(view, sums, fee)
         singles = _singles(view, found, fee)
         for (one,), same in found.group_by("one", maintain_order=True):
@@ -60,7 +60,7 @@ def day_sums(view: View) -> list[Searched]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sums:
+class DaySums:
     """Sums over runs of days, each set of rows once; `row` are the rows that they run over.
 
     `runs` has currency, sum, first_day, last_day, begin, end (of `row`), level and key, sorted by
@@ -77,7 +77,7 @@ class _Sums:
     _sum: Ints
 
     @classmethod
-    def of(cls, view: View, fee: Fee | None) -> "_Sums":
+    def of(cls, view: View, fee: Fee | None) -> "DaySums":
         """Add up all open rows of the many's side."""
         keyed = _keyed(view.many)
         row = keyed["row"].to_numpy()
@@ -221,7 +221,7 @@ def _ones(view: View, fee: Fee | None) -> pl.DataFrame:
     )
 
 
-def _answers(view: View, sums: _Sums, fee: Fee | None) -> pl.DataFrame:
+def _answers(view: View, sums: DaySums, fee: Fee | None) -> pl.DataFrame:
     """Join the single rows with the sums in their window that are equal."""
     answers = _ones(view, fee).join(sums.runs, on=("currency", "sum"))
     answers = answers.filter(
@@ -230,7 +230,7 @@ def _answers(view: View, sums: _Sums, fee: Fee | None) -> pl.DataFrame:
     return answers.sort("one", "level", "key", "begin", "end")
 
 
-def _tried(view: View, sums: _Sums, fee: Fee | None) -> list[set[int]]:
+def _tried(view: View, sums: DaySums, fee: Fee | None) -> list[set[int]]:
     """Return for each level the single rows of about the size of a sum that begins in reach."""
     size = pl.col("sum").abs().log(2).floor().cast(pl.Int64) * pl.col("sum").sign()
     ones = (
@@ -249,7 +249,7 @@ def _tried(view: View, sums: _Sums, fee: Fee | None) -> list[set[int]]:
 
 
 def _hit(
-    view: View, sums: _Sums, same: pl.DataFrame, singles: set[int], fee: Fee | None
+    view: View, sums: DaySums, same: pl.DataFrame, singles: set[int], fee: Fee | None
 ) -> tuple[int, Hit] | None:
     """Return the answer of the first level, and how many there are; a huge one is none."""
     target, amounts = view.amounts(fee)

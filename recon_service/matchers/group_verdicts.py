@@ -34,6 +34,8 @@ SHIPPED_PRIORS = {
     "days": 0.05,
     "word day": 0.1,
     "word days": 0.02,
+    # A look that the single row names, less the fee that explains others of that name.
+    "fee day": 0.5,
 }
 # What is found by search was not found as a whole before.
 _SEARCHED_SHARE = 0.5

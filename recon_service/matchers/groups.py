@@ -2,7 +2,9 @@
 
 what one-to-one matching left ─▶ batch keys ─▶ counterparty and day ─▶ word and day
                                                                           │
-    groups ◀─ search in the window ◀─ search in pools ◀─ sums of days ◀───┘
+                  search in the window ◀─ search in pools ◀─ sums of days ◀┘
+                          │
+                          └─▶ days of a named party less an unknown fee ─▶ groups
 
 Each step takes its rows away from the next. In each a group needs the only answer to be automatic;
 how sure it is, is said in `group_verdicts`.
@@ -19,6 +21,7 @@ from recon_service.domain.config import Policy
 from recon_service.domain.records import OUTCOME_SCHEMA
 from recon_service.matchers.fees import Fees
 from recon_service.matchers.group_days import day_ranges
+from recon_service.matchers.group_fees import days_less_fees
 from recon_service.matchers.group_keys import Batch, several_to_several, whole_batches
 from recon_service.matchers.group_links import Links, links
 from recon_service.matchers.group_rows import Hit, Rows, Searched, View
@@ -151,6 +154,7 @@ def match_groups(
     for pools in linked.values():
         pass_.step([linked_subsets(view, pools, budget) for view in views])
     pass_.step([window_subsets(view, budget) for view in views])
+    pass_.step([days_less_fees(views[0])])
     return pass_.result(cut=sum(pools.crowded for pools in linked.values()))
 
 
