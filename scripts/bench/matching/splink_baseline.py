@@ -116,6 +116,13 @@ def _bank(case: Case) -> pl.DataFrame:
 def _gates(case: Case) -> str:
     """Return the policy as a blocking rule; l is the ledger, r the bank."""
     window, tolerance = case.policy.window, case.policy.amount_tolerance
+    if not (float(tolerance.absolute) or float(tolerance.percent)):
+        # the same pairs, by a key that can be joined
+        return f"""
+            l.currency = r.currency and l.amount = r.amount
+            and r.transaction_date - l.transaction_date
+                between -{window.before_days} and {window.after_days}
+        """
     return f"""
         l.currency = r.currency
         and r.transaction_date - l.transaction_date

@@ -21,15 +21,15 @@ ANSWER_SECONDS_MAX = 300
 _POSTED = re.compile(rb'"posted":\s*(\d+)')
 
 
-def fill_books(port: int, books: pl.DataFrame) -> str:
-    """Post every row of the books and return the bank account's id."""
+def fill_books(port: int, books: pl.DataFrame) -> tuple[str, str]:
+    """Post every row of the books; return the ids of the bank account and of an empty one."""
     client = _Client(port)
-    bank, *others = [client.open_account() for _ in range(COUNTER_ACCOUNTS + 1)]
+    bank, empty, *others = [client.open_account() for _ in range(COUNTER_ACCOUNTS + 2)]
     transfers = _transfers(books, bank, others)
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
         for _ in pool.map(client.post_batch, transfers.iter_slices(BATCH_TRANSFERS)):
             pass
-    return bank
+    return bank, empty
 
 
 def _transfers(books: pl.DataFrame, bank: str, others: list[str]) -> pl.DataFrame:

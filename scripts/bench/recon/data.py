@@ -10,6 +10,7 @@ it is for measuring time. The same size and seed give the same case on every mac
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -76,11 +77,11 @@ def make_case(rows: int, shares: Shares, seed: int = 1) -> Case:
     )
 
 
-def write_statement(case: Case, path: str) -> None:
-    """Write the lines as a bank's CSV file."""
+def write_statement(lines: pl.DataFrame, path: Path) -> None:
+    """Write lines of a case as a bank's CSV file."""
     minor = pl.col("amount_minor")
     digits = minor.abs().cast(pl.String).str.zfill(3)
-    case.lines.select(
+    lines.select(
         txn_id="txn_id",
         timestamp=pl.col("timestamp").dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
         amount=pl.concat_str(
