@@ -1,7 +1,7 @@
 """Groups by search: some of the rows of a small pool make up an amount, and only in one way."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,19 +64,27 @@ def linked_subsets(view: View, linked: Links, budget: Budget) -> Searched:
 
 
 def named_subsets(
-    view: View, linked: dict[str, Links], budget: Budget, *, gathering_days: int
+    view: View,
+    linked: dict[str, Links],
+    budget: Budget,
+    *,
+    gathering_days: int,
+    only: Collection[int] | None = None,
 ) -> tuple[Searched, set[Batch]]:
     """Complete what keys name only in part, by rows that no other key claims.
 
     They are of the named rows' counterparties, in the window or on the days of the named; or
     share the counterparty or a telling word with the single row and the named, on their days; or,
     if there are none such, with the single row alone.
-    Also returns the batches beside which there are such rows.
+    Also returns the batches on whose own days there are such rows beside the named.
+    `only` are the single rows to look at, by default all.
     """
     batches = named_rows(view, linked["key"], gathering_days=gathering_days)
     claimed = dict(batches.explode("row").group_by("row").agg(pl.col("one").unique()).iter_rows())
     sources = [_own_parties(view), *(_kindred(view, linked[kind]) for kind in ("party", "word"))]
     found, crowded, incomplete = [], 0, set()
+    if only is not None:
+        batches = batches.filter(pl.col("one").is_in(sorted(only)))
     for one, pool, named in batches.select("one", "pool", "row").iter_rows():
         if pool == SEVERAL_KEYS and len(named) == 1:
             continue  # its only key is a pool of its own
@@ -87,9 +95,9 @@ def named_subsets(
         for source in sources[1:]:
             others |= source(one, named, low, high)
         others = _unclaimed(others, one, named, claimed)
-        if others:
+        if any(low <= view.many.day[row] <= high for row in others):
             incomplete.add((one, tuple(named)))
-        else:
+        if not others:
             others = set().union(*(source(one, [], low, high) for source in sources[1:]))
             others = _unclaimed(others, one, named, claimed)
         if others and len(others) <= POOL_ROWS_MAX:

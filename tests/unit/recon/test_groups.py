@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from recon_service.matchers.fees import Fees, Schedule
-from recon_service.matchers.groups import Groups, match_groups
+from recon_service.matchers.groups import Groups, known_batches, match_groups
 from recon_service.matchers.sides import canonical, two_sides
 from tests.unit.recon.builders import a_policy, a_record, an_item, left, right
 
@@ -81,6 +81,17 @@ def test_a_fee_is_doubtful_where_others_like_the_members_lack_the_key() -> None:
     found = group([a_record("r", text="PAYOUT PO2231", amount_minor=31_190)], items)
     assert members(found) == {"suggested i0": ["i0", "i1", "r"]}
     assert "do not carry the key" in only_row(found)["reason"]
+
+
+def test_a_known_batch_less_a_fee_waits_where_its_day_has_more_of_its_party() -> None:
+    for days, name, decided in ((0, "PSP", []), (-1, "PSP", ["auto"]), (0, "Other", ["auto"])):
+        items = sales(12_010, 19_500, counterparty="PSP")
+        items.append(an_item("x", amount_minor=-7_777, counterparty=name, days=days))
+        policy = a_policy()
+        records = left(a_record("r", text="PAYOUT PO2231", amount_minor=31_190))
+        sides = two_sides(records, right(*items), policy.window)
+        found = known_batches(canonical(sides.records), canonical(sides.items), policy)
+        assert found.rows["decision"].to_list() == decided
 
 
 def test_what_a_key_names_in_part_is_completed() -> None:
