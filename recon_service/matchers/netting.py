@@ -131,12 +131,15 @@ def _strength(own: pl.DataFrame, pairs: pl.DataFrame, *, side: str) -> pl.Series
     told = keys
     if side == "record":
         told = tokens(own.with_columns(ref=pl.lit(None, pl.String), ref_words=pl.lit("")))
-    keyed = own.select("row", "ref", "party", "words")
+    keyed = own.select("row", "currency", "ref", "party", "words")
     for name, found in (("keys", few), ("told", told)):
         lists = found.group_by("row").agg(pl.col("key").alias(name))
         keyed = keyed.join(lists, on="row", how="left", maintain_order="left")
     one, other = keyed[pairs["first"]], keyed[pairs["second"]]
-    same_ref = (one["ref"] == other["ref"]).fill_null(False)
+    names_little = pl.len().over("currency", "ref") <= _ROWS_PER_KEY_MAX  # unlike NOTPROVIDED
+    telling = keyed.select(pl.when(names_little & pl.col("ref").str.contains("[0-9]")).then("ref"))
+    refs = telling.to_series()
+    same_ref = (refs[pairs["first"]] == refs[pairs["second"]]).fill_null(False)
     likeness = _ratio(one["party"], other["party"])
     both_named = (one["party"].is_not_null() & other["party"].is_not_null()).to_numpy()
     is_other_party = both_named & (likeness < 100 * COUNTERPARTY[2].bound)
