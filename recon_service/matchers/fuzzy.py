@@ -14,7 +14,7 @@ from recon_service.matchers.crowds import with_rare_words
 from recon_service.matchers.gates import absolute_minor, candidates
 from recon_service.matchers.references import reference_columns
 from recon_service.matchers.scoring import Scored, score_pairs, strange_levels
-from recon_service.matchers.sides import Sides, dense_codes
+from recon_service.matchers.sides import Sides, dense_codes, story, told
 from recon_service.matchers.vetoes import conflicting_ids
 from recon_service.matchers.weights import Weights
 from recon_service.matchers.words import surprise
@@ -59,14 +59,17 @@ class FuzzyMatcher:
         equal elsewhere.
         """
         records, items = open_sides.records, open_sides.items
-        rarity = surprise(whole.records["story"], whole.items["story"])
+        rarity = surprise(told(whole.records), told(whole.items))
         records = reference_columns(
             records.with_columns(
                 absolute_minor=absolute_minor(records["scale"], self.policy),
                 orphan=_is_orphan(records, whole.items),
+                story=story(),
             )
         )
-        items = reference_columns(items.with_columns(orphan=_is_orphan(items, whole.records)))
+        items = reference_columns(
+            items.with_columns(orphan=_is_orphan(items, whole.records), story=story())
+        )
         records, items = _grouped(_classes(records), _classes(items))
         found = candidates(records, items, self.policy, per_record_max=CANDIDATES_MAX)
         found = with_rare_words(found, records, items, self.policy, per_record_max=CANDIDATES_MAX)

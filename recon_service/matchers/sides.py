@@ -105,7 +105,7 @@ def canonical(frame: pl.DataFrame) -> pl.DataFrame:
 
     `ref_words` and `ref` are the reference's words with and without spaces, `ref_digits` its
     digits from five on without leading zeros, `words` the text's, `party` the counterparty's
-    without its legal form, `story` the words of both.
+    without its legal form.
     """
     digits = pl.col("ref").str.replace_all("[^0-9]", "").str.strip_chars_start("0")
     short = (
@@ -125,16 +125,21 @@ def canonical(frame: pl.DataFrame) -> pl.DataFrame:
             ref_digits=pl.when(digits.str.len_bytes() >= 5).then(digits),
             party=pl.when(short != "").then(short).otherwise("party"),
         )
-        .with_columns(story=_story())
     )
 
 
-def _story() -> pl.Expr:
+def story() -> pl.Expr:
     """Return the words of the text and those of the counterparty that it does not name."""
     text = pl.col("words").str.split(" ").fill_null([])
     more = pl.col("party").str.split(" ").fill_null([]).list.set_difference(text).list.sort()
     joined = pl.concat_list(text, more).list.join(" ")
     return pl.when(joined != "").then(joined)
+
+
+def told(frame: pl.DataFrame) -> pl.Series:
+    """Return text and counterparty as one, words twice where both have them: for counting."""
+    joined = pl.concat_str("words", "party", separator=" ", ignore_nulls=True)
+    return frame.select(told=pl.when(joined != "").then(joined)).to_series()
 
 
 def _spaced(text: pl.Series, separators: str) -> pl.Series:
