@@ -20,9 +20,9 @@ from tests.live import ROOT, live_service
 from tests.postgres import TestDatabases
 
 DAY = "2025-07-13"
-WAIT_SECONDS_MAX = 120
+WAIT_SECONDS_MAX = 240
 # Many lines without a counterpart: every phase lasts long enough to be met.
-STRANGERS = 12_000
+STRANGERS = 8_000
 # Beside four chosen moments; six were tried by hand.
 RANDOM_KILLS = 1
 # What differs between two attempts that decided the same: whose they are, and when.
@@ -56,7 +56,7 @@ def stack(databases: TestDatabases, tmp_path: Path) -> Iterator[Stack]:
         "LEDGER_DATABASE_URL": databases.ledger_url,
         "RECON_DATABASE_URL": databases.recon_url,
         "RECON_NIGHTLY": "false",
-        "RECON_LEASE_SECONDS": "1",
+        "RECON_LEASE_SECONDS": "3",
         "RECON_POLL_SECONDS": "0.1",
         "RECON_WORKERS": "0",
         "KAIRON_DATA_DIR": str(tmp_path),
