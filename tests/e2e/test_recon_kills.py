@@ -129,6 +129,7 @@ async def copying(connection: asyncpg.Connection) -> bool:
     return bool(
         await connection.fetchval(
             "SELECT true FROM pg_stat_activity WHERE state = 'active'"
+            " AND datname = current_database()"
             " AND application_name = 'kairon recon writer' AND query LIKE 'COPY%match_log%'"
         )
     )
