@@ -14,7 +14,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
 import polars as pl
 
 from recon_service.domain.config import Policy
@@ -275,12 +274,11 @@ class _Pass:
         if with_suggestions:
             self._suggest()
         rows, members, notes = self._story.frames()
-        taken = {
-            side: [self._rows[side].ids[row] for row in np.flatnonzero(~self._rows[side].free)]
-            for side in self._rows
-        }
+        # Not all that is unavailable is in a group: a row of no amount never was available.
+        grouped = {side: members.filter(pl.col("side") == side)["id"] for side in self._rows}
         released = self._held.filter(
-            pl.col("record_id").is_in(taken["record"]) | pl.col("item_id").is_in(taken["item"])
+            pl.col("record_id").is_in(grouped["record"].implode())
+            | pl.col("item_id").is_in(grouped["item"].implode())
         )
         assert rows.schema == OUTCOME_SCHEMA
         assert members.schema == MEMBER_SCHEMA

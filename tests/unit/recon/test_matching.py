@@ -256,3 +256,8 @@ def test_a_crowd_of_one_amount_stays_bounded_and_rare_words_still_find_their_way
         for k in range(400)
     )
     assert outcome.rows.filter(pl.col("record_id") == "plain")["cause"].item() == "ambiguous"
+
+
+def test_lines_of_no_amount_are_suggested_like_any_other() -> None:
+    row = one(a_record("r", amount_minor=0), an_item("i", amount_minor=0))
+    assert (row["match_type"], row["decision"], row["internal_id"]) == ("fuzzy", "suggested", "i")
