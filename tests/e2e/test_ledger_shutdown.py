@@ -126,9 +126,11 @@ async def test_a_full_queue_turns_away_what_it_cannot_hold_and_writes_none_of_it
             with closing(LeanClient(port)) as client:
                 answers[key] = await client.post("/ledger/transfer/", body, key=key)
 
-        async with _held_head(databases.ledger_url):
-            paying = [asyncio.create_task(pay(f"{number}")) for number in range(WAITING)]
-            while len(answers) < WAITING - QUEUE_MAX - 1:  # one is in the committer's hands
+        async with _held_head(databases.ledger_url) as other_writer:
+            paying = [asyncio.create_task(pay("0"))]
+            await _somebody_waits(other_writer)  # so it is in the committer's hands
+            paying += [asyncio.create_task(pay(f"{number}")) for number in range(1, WAITING)]
+            while len(answers) < WAITING - QUEUE_MAX - 1:
                 await asyncio.wait(
                     [task for task in paying if not task.done()],
                     return_when=asyncio.FIRST_COMPLETED,
@@ -148,15 +150,24 @@ async def test_a_full_queue_turns_away_what_it_cannot_hold_and_writes_none_of_it
 
 
 @asynccontextmanager
-async def _held_head(ledger_url: str) -> AsyncIterator[None]:
+async def _held_head(ledger_url: str) -> AsyncIterator[asyncpg.Connection]:
     """Hold the ledger as another writer would: nobody commits meanwhile."""
     other_writer = await asyncpg.connect(ledger_url)
     try:
         async with other_writer.transaction():
             await other_writer.execute("SELECT 1 FROM ledger.ledgers FOR UPDATE")
-            yield
+            yield other_writer
     finally:
         await other_writer.close()
+
+
+async def _somebody_waits(other_writer: asyncpg.Connection) -> None:
+    """Return once another session of this database waits for a lock."""
+    while not await other_writer.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock')"
+    ):
+        await asyncio.sleep(0)
 
 
 async def _refusal_to_connect(port: int) -> None:
