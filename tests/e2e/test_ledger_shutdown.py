@@ -163,11 +163,13 @@ async def _held_head(ledger_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 async def _somebody_waits(other_writer: asyncpg.Connection) -> None:
     """Return once another session of this database waits for a lock."""
-    while not await other_writer.fetchval(
+    question = (
         "SELECT EXISTS (SELECT FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock')"
-    ):
-        await asyncio.sleep(0)
+    )
+    while True:
+        if await other_writer.fetchval(question):
+            return
 
 
 async def _refusal_to_connect(port: int) -> None:
