@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
-from ledger_service.domain.batch import Decided, Kept, Outcome, Posted, decide_group
-from ledger_service.domain.commands import Key, Transfer
-from ledger_service.domain.model import Account, State
+from ledger_service.domain.batch import Decided, Kept, Outcome, Posted, decide_group, expire_due
+from ledger_service.domain.commands import Key
 from ledger_service.event_store import CopyRows, EventStore, Head, is_large
 from ledger_service.intake import Pending
+from ledger_service.loading import Seen
 from shared.errors import AppError
+from shared.ids import new_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,32 +27,24 @@ class Attempt:
 async def decide_batch(
     store: EventStore,
     head: Head,
-    accounts: dict[UUID, Account],
+    seen: Seen,
     known: Mapping[bytes, Kept],
     batch: Sequence[Pending],
     recorded_at: datetime,
 ) -> Attempt:
-    """Decide every group in its turn, folding what is accepted into `accounts`.
+    """Decide every group in its turn, folding what is accepted into the state that is `seen`.
 
     In a large batch others get their turn between two groups: what PostgreSQL says to the batch
     before must not wait until all of this one is decided.
     """
-    decided = Decided(State(head.last_seq, accounts), recorded_at, known)
+    decided = Decided(seen.state, recorded_at, known)
+    expire_due(decided, ((hold, new_id()) for hold in seen.due))
     outcomes: list[list[Outcome] | AppError] = []
     for pending in batch:
         outcomes.append(decide_group(decided, pending.group))
         if is_large(decided):
             await asyncio.sleep(0)
     return Attempt(head, decided, outcomes, await store.encode(decided))
-
-
-def named_in(batch: Sequence[Pending]) -> Iterator[UUID]:
-    """Yield the accounts that the batch needs, some of them more than once."""
-    for pending in batch:
-        for command, _ in pending.group.asked:
-            if isinstance(command, Transfer):
-                yield command.source_account_id
-                yield command.destination_account_id
 
 
 def keys_of(batch: Sequence[Pending]) -> Iterator[Key]:

@@ -13,7 +13,8 @@ from struct import Struct
 from typing import Any
 
 from ledger_service.domain.batch import Kept
-from ledger_service.domain.model import Direction, Entry, EntryKind, Event
+from ledger_service.domain.entries import Entry, EntryKind, Event
+from ledger_service.domain.model import Direction
 from ledger_service.domain.payloads import outcome_columns, payload_text
 
 _BLOCK_ROWS = 250

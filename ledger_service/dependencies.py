@@ -17,8 +17,10 @@ from shared.workers import Workers
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """All that one running ledger service holds, made once at start-up."""
+    """All that one running ledger service holds for one of its ledgers."""
 
+    ledger_id: int
+    ledger_name: str
     settings: LedgerSettings
     database: AsyncEngine
     probes: Probes

@@ -7,20 +7,18 @@ transaction that begins with the same comparison.
 """
 
 import asyncio
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from ledger_service.copy_rows import event_rows, journal_rows, key_rows
-from ledger_service.domain.batch import Decided, Kept, Posted
-from ledger_service.domain.commands import Key
-from ledger_service.domain.model import Account, AccountType, Direction, Entry, EntryKind, Event
-from ledger_service.domain.payloads import body_of, declined_of, outcome_columns, payload_text
-from ledger_service.projections.engine import ACCOUNTS, BALANCE_KEYS, BALANCES, ProjectionEngine
+from ledger_service.domain.batch import Decided
+from ledger_service.domain.entries import Entry
+from ledger_service.domain.payloads import outcome_columns, payload_text
+from ledger_service.projections.engine import ACCOUNT_KEYS, ACCOUNTS, BALANCES, ProjectionEngine
 from shared.bulk import Bulk, Row
 
 COPY_ENTRIES_MIN = 256
@@ -76,29 +74,6 @@ SELECT last_seq, last_entry_id, last_recorded_at, epoch FROM ledger.ledgers WHER
 # Take the ledger: whoever holds this row writes next.
 _LOCK_HEAD = f"{_READ_HEAD} FOR NO KEY UPDATE"
 
-# Accounts with their running totals.
-_LOAD_ACCOUNTS = """
-SELECT a.account_id, a.currency, a.scale, a.type, a.floor_minor,
-       b.debits_minor, b.credits_minor, b.position
-FROM ledger.accounts a JOIN ledger.balances b USING (ledger_id, account_id)
-WHERE a.ledger_id = $1 AND a.account_id = ANY ($2::uuid[])
-"""
-
-# First outcomes under these keys: the entry that was made, or the refusal, or neither for a group.
-_LOAD_KEYS = """
-SELECT i.key_hash, i.fingerprint, i.refusal, j.seq, j.entry_id, j.kind, j.effective_at,
-       j.recorded_at, j.reference, j.payload
-FROM ledger.idempotency i
-LEFT JOIN ledger.journal j ON j.ledger_id = i.ledger_id AND j.seq = i.seq
-WHERE i.ledger_id = $1 AND i.key_hash = ANY ($2::bytea[])
-"""
-
-# The events of these entries.
-_LOAD_EVENTS = """
-SELECT seq, line, account_id, transaction_id, direction, amount_minor, balance_after_minor, position
-FROM ledger.events WHERE ledger_id = $1 AND seq = ANY ($2::bigint[]) ORDER BY seq, line
-"""
-
 # Move the head from where the batch was decided to where it ends; no row where it is elsewhere.
 _MOVE_HEAD = """
 UPDATE ledger.ledgers SET last_seq = $2, last_entry_id = $3, last_recorded_at = $4
@@ -110,7 +85,7 @@ _HEAD_PARAMETERS = 7
 
 
 def _move_balances(first_parameter: int, source: str) -> str:
-    return BALANCES.update(BALANCE_KEYS, first_parameter, source) + " RETURNING 1"
+    return BALANCES.update(ACCOUNT_KEYS, first_parameter, source) + " RETURNING 1"
 
 
 def _write_all() -> str:
@@ -193,28 +168,6 @@ class EventStore:
         assert row is not None, f"ledger {self._ledger_id} has no head row"
         return Head(*row)
 
-    async def load_accounts(
-        self, connection: asyncpg.Connection, account_ids: Iterable[UUID]
-    ) -> dict[UUID, Account]:
-        """Return those of `account_ids` that exist."""
-        rows = await connection.fetch(_LOAD_ACCOUNTS, self._ledger_id, list(account_ids))
-        return {row[0]: Account(*row)._replace(type=AccountType(row["type"])) for row in rows}
-
-    async def load_kept(
-        self, connection: asyncpg.Connection, key_hashes: Iterable[bytes]
-    ) -> dict[bytes, Kept]:
-        """Return the first outcomes under those of `key_hashes` that were used before."""
-        hashes = list(key_hashes)
-        rows = await connection.fetch(_LOAD_KEYS, self._ledger_id, hashes) if hashes else []
-        if not rows:
-            return {}
-        events: dict[int, list[Event]] = {}
-        posted = [row["seq"] for row in rows if row["seq"] is not None]
-        for row in await connection.fetch(_LOAD_EVENTS, self._ledger_id, posted):
-            event = Event(*row)._replace(direction=Direction(row["direction"]))
-            events.setdefault(event.seq, []).append(event)
-        return {row["key_hash"]: _kept(row, events.get(row["seq"], ())) for row in rows}
-
     async def encode(self, decided: Decided) -> CopyRows | None:
         """Return the rows for COPY if the batch is large: PostgreSQL need not wait for them then.
 
@@ -244,6 +197,8 @@ class EventStore:
         """
         if rows is not None:
             return await self._write_by_copy(connection, base, decided, rows)
+        if not decided.is_plain:
+            return await self._write_in_steps(connection, base, decided)
         opened, moved = self._projections.balance_rows(decided)
         return bool(
             await connection.fetchval(
@@ -267,6 +222,22 @@ class EventStore:
             await _JOURNAL.copy(connection, rows.journal)
             await _EVENTS.copy(connection, rows.events)
             await _IDEMPOTENCY.copy(connection, rows.keys)
+            await self._projections.project(connection, decided)
+        return True
+
+    async def _write_in_steps(
+        self, connection: asyncpg.Connection, base: Head, decided: Decided
+    ) -> bool:
+        async with connection.transaction():
+            if not await connection.fetchval(_MOVE_HEAD, *self._head_parameters(base, decided)):
+                return False
+            for bulk, rows in (
+                (_JOURNAL, self._entry_rows(decided)),
+                (_EVENTS, self._event_rows(decided)),
+                (_IDEMPOTENCY, self._key_rows(decided)),
+            ):
+                if rows:
+                    await connection.execute(bulk.insert(1), *bulk.arrays(rows))
             await self._projections.project(connection, decided)
         return True
 
@@ -311,24 +282,3 @@ class EventStore:
         key_hash = next(iter(decided.kept))
         parameters = self._ledger_id, key_hash, decided.recorded_at
         return bool(await connection.fetchval(_HAS_KEY, *parameters))
-
-
-def _kept(row: asyncpg.Record, events: Sequence[Event]) -> Kept:
-    key = Key(row["key_hash"], row["fingerprint"])
-    if row["refusal"] is not None:
-        return Kept(key, declined_of(row["refusal"]))
-    if row["seq"] is None:
-        return Kept(key, None)
-    return Kept(key, Posted(entry_of(row), tuple(events)))
-
-
-def entry_of(row: Any) -> Entry:
-    """Return the entry in a row of the journal; `payload` is JSON text."""
-    return Entry(
-        row["seq"],
-        row["entry_id"],
-        row["effective_at"],
-        row["recorded_at"],
-        row["reference"],
-        body_of(EntryKind(row["kind"]), json.loads(row["payload"])),
-    )

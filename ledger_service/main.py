@@ -18,7 +18,7 @@ from ledger_service.processor import CommandProcessor
 from ledger_service.repositories.accounts import head_now
 from ledger_service.repositories.examples import example_ids
 from ledger_service.settings import LedgerSettings
-from ledger_service.tables import MAIN_LEDGER_ID
+from ledger_service.tables import MAIN_LEDGER_ID, MAIN_LEDGER_NAME
 from shared.database import Probes, open_database
 from shared.http import create_service
 from shared.logging import configure_logging
@@ -88,6 +88,8 @@ def _open(settings: LedgerSettings) -> Resources:
     )
     feed = Feed(database, MAIN_LEDGER_ID)
     return Resources(
+        ledger_id=MAIN_LEDGER_ID,
+        ledger_name=MAIN_LEDGER_NAME,
         settings=settings,
         database=database,
         probes=Probes(

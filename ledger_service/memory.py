@@ -7,9 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from ledger_service.domain.batch import Decided, Declined, Kept, Posted
+from ledger_service.domain.entries import Transferred
 from ledger_service.domain.model import Account
 from ledger_service.domain.payloads import metadata_text
 from ledger_service.event_store import Head
+from ledger_service.state_reader import Standing
 
 ACCOUNTS_MAX = 200_000
 KEYS_MAX = 10_000
@@ -28,6 +30,7 @@ class Memory:
     def __init__(self) -> None:
         self.head: Head | None = None
         self.accounts: dict[UUID, Account] = {}
+        self.standing: Standing | None = None
         self.kept: dict[bytes, Kept] = {}
 
     def recall(
@@ -49,17 +52,21 @@ class Memory:
         """Forget the accounts: the history ends at `head` now, and others have written."""
         self.head = head
         self.accounts.clear()
+        self.standing = None
 
     def forget(self) -> None:
         """Forget all that rests on the present connection."""
         self.head = None
         self.accounts.clear()
+        self.standing = None
         self.kept.clear()
 
     def remember(self, head: Head, decided: Decided) -> None:
         """Take over a batch that is committed and ends at `head`."""
         self.head = head
         self.accounts.update(decided.changed)
+        if not decided.is_plain and self.standing is not None:
+            self.standing = self.standing.after(decided)
         _drop_oldest(self.accounts, ACCOUNTS_MAX)
         self.remember_keys(decided.kept)
 
@@ -75,8 +82,10 @@ class Memory:
 def _is_large(outcome: Posted | Declined) -> bool:
     if isinstance(outcome, Declined):
         return False
-    metadata = outcome.entry.body.metadata
-    return bool(metadata) and len(metadata_text(metadata)) > METADATA_CHARS_MAX
+    body = outcome.entry.body
+    if not isinstance(body, Transferred):
+        return True  # seldom made, and seldom asked for again
+    return bool(body.metadata) and len(metadata_text(body.metadata)) > METADATA_CHARS_MAX
 
 
 def _drop_oldest(remembered: dict[Any, Any], length_max: int) -> None:

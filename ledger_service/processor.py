@@ -3,7 +3,7 @@
     submit ──▶ bounded queue ──▶ committer (one per process and ledger)
 
     1. drain what is waiting, up to a cap, without a timer     a batch of one when idle
-    2. bring the accounts that the batch names into the cache
+    2. bring what the batch names into the cache; holds that fell due come before its commands
     3. decide each command in arrival order, fold it at once   each gets its own verdict
     4. one statement: if the head is still ours, move it and   entries, events, keys, accounts,
        write everything; else write nothing                    balances: committed together
@@ -28,9 +28,9 @@ import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from itertools import repeat
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import structlog
@@ -39,14 +39,14 @@ from ledger_service.attempt import (
     Attempt,
     decide_batch,
     keys_of,
-    named_in,
     rests_on_unseen_keys,
 )
 from ledger_service.domain.batch import Decided, Group, Kept, Outcome
-from ledger_service.domain.model import Account
 from ledger_service.event_store import COPY_ENTRIES_MIN, EventStore, Head, is_large
 from ledger_service.intake import Intake, Pending
+from ledger_service.loading import Loader
 from ledger_service.memory import Memory
+from ledger_service.state_reader import StateReader
 from shared.clock import Clock, utc_now
 from shared.database import connect
 from shared.errors import AppError, DatabaseUnavailable, InternalError, KeyInFlight
@@ -100,7 +100,9 @@ class CommandProcessor:
         """`on_commit` is told the last seq after each commit; `queue_max` counts commands."""
         self._database_url = database_url
         self._store = EventStore(ledger_id)
+        self._reader = StateReader(ledger_id)
         self._memory = Memory()
+        self._loader = Loader(self._reader, self._memory)
         self._alone_batches = ALONE_BATCHES
         self._intake = Intake(queue_max)
         self._batch_max = batch_max
@@ -259,8 +261,7 @@ class CommandProcessor:
             attempt = ahead
         else:
             # Read after the head was: sound, since the head must still be there when we write.
-            accounts = await self._accounts_of(batch, connection)
-            attempt = await self._decide(head, accounts, memory.kept, batch)
+            attempt = await self._decide(connection, head, memory.kept, batch)
         if any(map(rests_on_unseen_keys, batch, attempt.outcomes, repeat(memory.kept))):
             raise KeysUnseen
         self._looking = self._looking or self._look_ahead(attempt)  # never two: each takes work
@@ -275,17 +276,20 @@ class CommandProcessor:
 
     def _look_ahead(self, attempt: Attempt) -> asyncio.Task[None] | None:
         """While PostgreSQL writes a large batch, decide the next large one on top of it."""
-        if self._next or not is_large(attempt.decided):
+        if self._next or not is_large(attempt.decided) or not attempt.decided.is_plain:
             return None
         head, decided = attempt.base.behind(attempt.decided.entries), attempt.decided
 
         async def decide_next() -> None:
             self._next = await self._intake.take_many(COPY_ENTRIES_MIN, self._batch_max)
-            accounts, missing = self._memory.recall(named_in(self._next), newer=decided.changed)
-            if not missing:
+            recorded_at = self._instant(head)
+            seen = self._loader.recall(head, self._next, recorded_at, decided)
+            if seen is not None:
                 known = {**self._memory.kept, **decided.kept}
                 with suppress(Exception):  # which shows again, and is explained, in its turn
-                    self._ahead = await self._decide(head, accounts, known, self._next)
+                    self._ahead = await decide_batch(
+                        self._store, head, seen, known, self._next, recorded_at
+                    )
 
         return asyncio.create_task(decide_next(), name="decide ahead")
 
@@ -303,10 +307,9 @@ class CommandProcessor:
             else:
                 self._alone_batches = 0
                 memory.reset(head)
-            accounts = await self._accounts_of(batch, connection)
             unknown = {key.key_hash for key in keys_of(batch)} - memory.kept.keys()
-            loaded = await self._store.load_kept(connection, unknown)
-            attempt = await self._decide(head, accounts, {**memory.kept, **loaded}, batch)
+            loaded = await self._reader.kept(connection, unknown)
+            attempt = await self._decide(connection, head, {**memory.kept, **loaded}, batch)
             is_written = await self._store.write(connection, head, attempt.decided, attempt.rows)
             assert is_written, "the head moved while it was locked"
         except BaseException:
@@ -322,27 +325,21 @@ class CommandProcessor:
         memory.remember_keys(loaded)
         return attempt.outcomes
 
-    async def _accounts_of(
-        self, batch: Sequence[Pending], connection: asyncpg.Connection
-    ) -> dict[UUID, Account]:
-        """Return the accounts that the batch names, loading those that are not remembered."""
-        accounts, missing = self._memory.recall(named_in(batch))
-        if missing:
-            loaded = await self._store.load_accounts(connection, set(missing))
-            self._memory.accounts.update(loaded)
-            accounts |= loaded
-        return accounts
-
     async def _decide(
         self,
+        connection: asyncpg.Connection,
         head: Head,
-        accounts: dict[UUID, Account],
         known: Mapping[bytes, Kept],
         batch: Sequence[Pending],
     ) -> Attempt:
+        recorded_at = self._instant(head)
+        seen = await self._loader.load(connection, head, batch, recorded_at)
+        return await decide_batch(self._store, head, seen, known, batch, recorded_at)
+
+    def _instant(self, head: Head) -> datetime:
+        """Return the present, which never lies before the last entry."""
         now = self._clock()
-        recorded_at = max(now, head.last_recorded_at or now)
-        return await decide_batch(self._store, head, accounts, known, batch, recorded_at)
+        return max(now, head.last_recorded_at or now)
 
     def _remember(self, head: Head, decided: Decided) -> None:
         """Take over what is known to be committed."""

@@ -13,7 +13,7 @@ _POLICY_PATTERN = rf"^(allowed|refused|{AMOUNT_PATTERN[1:-1]})$"
 
 
 def _name_every_type(policies: dict[AccountType, str]) -> dict[AccountType, str]:
-    defaults = {AccountType.INTERNAL: "allowed", AccountType.USER: "refused"}
+    defaults = dict.fromkeys(AccountType, "allowed") | {AccountType.USER: "refused"}
     return defaults | {kind: _without_zeros(policy) for kind, policy in policies.items()}
 
 

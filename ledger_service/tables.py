@@ -18,13 +18,14 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSON, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
 from shared.database import schema_metadata
 
 SCHEMA = "ledger"
 MAIN_LEDGER_ID = 1
-APPEND_ONLY = ("journal", "events", "idempotency")
+MAIN_LEDGER_NAME = "main"
+APPEND_ONLY = ("journal", "events", "idempotency", "reversals")
 metadata = schema_metadata(SCHEMA)
 
 
@@ -55,16 +56,31 @@ accounts = Table(
     Column("currency", Text, nullable=False),
     Column("scale", SmallInteger, nullable=False),
     Column("type", Text, nullable=False),
+    Column("normal_side", Text, nullable=False, server_default="credit"),
     Column("floor_minor", BigInteger),
+    Column("ceiling_minor", BigInteger),
+    Column("limits_on", Text, nullable=False, server_default="available"),
+    Column("frozen", Text, nullable=False, server_default="none"),
     Column("status", Text, nullable=False, server_default="open"),
+    Column("code", Text),
     Column("metadata", JSONB, nullable=False),
     Column("version", BigInteger, nullable=False, server_default="1"),
     _instant("opened_at"),
     CheckConstraint("scale BETWEEN 0 AND 18", name="scale_in_range"),
-    CheckConstraint("type IN ('internal', 'user')", name="type_known"),
-    CheckConstraint("status IN ('open')", name="status_known"),
-    CheckConstraint("floor_minor <= 0", name="floor_not_positive"),
+    CheckConstraint("status IN ('open', 'closed')", name="status_known"),
+    CheckConstraint("normal_side IN ('debit', 'credit')", name="normal_side_known"),
+    CheckConstraint("limits_on IN ('available', 'posted')", name="limits_on_known"),
+    CheckConstraint("frozen IN ('none', 'debits', 'credits', 'all')", name="frozen_known"),
+    CheckConstraint("floor_minor <= ceiling_minor", name="floor_below_ceiling"),
     Index("uq_accounts__ledger_id_opened_seq", "ledger_id", "opened_seq", unique=True),
+    Index(
+        "uq_accounts__ledger_id_code",
+        "ledger_id",
+        "code",
+        unique=True,
+        postgresql_ops={"code": "text_pattern_ops"},
+        postgresql_where=text("code IS NOT NULL"),
+    ),
     comment="projection: accounts as their entries made them; version counts changes",
 )
 
@@ -80,7 +96,12 @@ journal = Table(
     Column("reference", Text),
     Column("payload", JSON, nullable=False),
     CheckConstraint("seq > 0", name="seq_positive"),
-    CheckConstraint("kind IN ('account_opened', 'transfer')", name="kind_known"),
+    CheckConstraint(
+        "kind IN ('account_opened', 'account_changed', 'transfer', 'transaction', 'exchange', "
+        "'reversal', 'hold_placed', 'hold_increased', 'hold_captured', 'hold_released', "
+        "'hold_voided', 'hold_expired', 'period_opened', 'period_closed', 'period_reopened')",
+        name="kind_known",
+    ),
     CheckConstraint("effective_at <= recorded_at", name="effective_not_in_future"),
     CheckConstraint("isfinite(effective_at)", name="effective_is_an_instant"),
     Index("uq_journal__ledger_id_entry_id", "ledger_id", "entry_id", unique=True),
@@ -97,6 +118,26 @@ journal = Table(
         "reference",
         "seq",
         postgresql_where=text("reference IS NOT NULL"),
+    ),
+    Index(
+        "ix_journal__account_changes",
+        "ledger_id",
+        text("(payload #>> '{facts,account_id}')"),
+        "seq",
+        postgresql_where=text("kind = 'account_changed'"),
+    ),
+    Index(
+        "ix_journal__holds",
+        "ledger_id",
+        text("(payload #>> '{hold,hold_id}')"),
+        "seq",
+        postgresql_where=text(r"kind LIKE 'hold\_%'"),
+    ),
+    Index(
+        "ix_journal__backdated",
+        "ledger_id",
+        "seq",
+        postgresql_where=text("effective_at < recorded_at"),
     ),
     comment="append-only: accepted commands in commit order; entry_id is the transaction's id",
 )
@@ -128,7 +169,10 @@ balances = Table(
     Column("debits_minor", BigInteger, nullable=False, server_default="0"),
     Column("credits_minor", BigInteger, nullable=False, server_default="0"),
     Column("position", BigInteger, nullable=False, server_default="0"),
+    Column("held_debits_minor", BigInteger, nullable=False, server_default="0"),
+    Column("held_credits_minor", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("debits_minor >= 0 AND credits_minor >= 0", name="totals_not_negative"),
+    CheckConstraint("held_debits_minor >= 0 AND held_credits_minor >= 0", name="held_not_negative"),
     comment="projection: running totals; no secondary index, so every update is heap-only",
     postgresql_with={"fillfactor": 50},
 )
@@ -147,4 +191,63 @@ idempotency = Table(
     CheckConstraint("seq IS NULL OR refusal IS NULL", name="one_outcome"),
     comment="append-only: the first outcome under each Idempotency-Key, kept for ever: an entry, "
     "a refusal, or neither where the key stands for a batch",
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("hold_id", Uuid, primary_key=True),
+    Column("source_account_id", Uuid, nullable=False),
+    Column("destination_account_id", Uuid, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("scale", SmallInteger, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("captured_minor", BigInteger, nullable=False),
+    Column("released_minor", BigInteger, nullable=False),
+    Column("over_capture_minor", BigInteger, nullable=False),
+    _instant("expires_at", nullable=True),
+    Column("status", Text, nullable=False),
+    CheckConstraint(
+        "amount_minor > 0 AND captured_minor >= 0 AND released_minor >= 0 "
+        "AND over_capture_minor >= 0",
+        name="amounts_not_negative",
+    ),
+    CheckConstraint("status IN ('open', 'captured', 'voided', 'expired')", name="status_known"),
+    Index("ix_holds__source", "ledger_id", "source_account_id", "hold_id"),
+    Index("ix_holds__destination", "ledger_id", "destination_account_id", "hold_id"),
+    Index(
+        "ix_holds__due",
+        "ledger_id",
+        "expires_at",
+        postgresql_where=text("status = 'open' AND expires_at IS NOT NULL"),
+    ),
+    comment="projection: holds as their entries left them",
+)
+
+reversals = Table(
+    "reversals",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("transaction_id", Uuid, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("reversal_id", Uuid, nullable=False),
+    Column("amounts_minor", ARRAY(BigInteger), nullable=False),
+    comment="append-only: which entries reverse a transaction, and how much of each of its lines",
+)
+
+periods = Table(
+    "periods",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("period_id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    _instant("starts_at"),
+    _instant("ends_at"),
+    Column("status", Text, nullable=False),
+    Column("late", Text, nullable=False),
+    CheckConstraint("starts_at < ends_at", name="starts_before_it_ends"),
+    CheckConstraint("status IN ('open', 'soft', 'hard')", name="status_known"),
+    CheckConstraint("late IN ('refuse', 'next_open_day')", name="late_known"),
+    comment="projection: stretches of effective time, and whether they are closed",
 )

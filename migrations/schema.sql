@@ -295,6 +295,125 @@ COMMENT ON TABLE ledger.idempotency IS 'append-only: the first outcome under eac
 
 UPDATE ledger.alembic_version SET version_num='0002' WHERE ledger.alembic_version.version_num = '0001';
 
+-- Running upgrade 0002 -> 0003
+
+ALTER TABLE ledger.accounts ADD COLUMN normal_side TEXT DEFAULT 'credit' NOT NULL;
+
+ALTER TABLE ledger.accounts ADD COLUMN ceiling_minor BIGINT;
+
+ALTER TABLE ledger.accounts ADD COLUMN limits_on TEXT DEFAULT 'available' NOT NULL;
+
+ALTER TABLE ledger.accounts ADD COLUMN frozen TEXT DEFAULT 'none' NOT NULL;
+
+ALTER TABLE ledger.accounts ADD COLUMN code TEXT;
+
+ALTER TABLE ledger.accounts DROP CONSTRAINT ck_accounts__type_known;
+
+ALTER TABLE ledger.accounts DROP CONSTRAINT ck_accounts__status_known;
+
+ALTER TABLE ledger.accounts DROP CONSTRAINT ck_accounts__floor_not_positive;
+
+ALTER TABLE ledger.accounts ADD CONSTRAINT ck_accounts__status_known CHECK (status IN ('open', 'closed'));
+
+ALTER TABLE ledger.accounts ADD CONSTRAINT ck_accounts__normal_side_known CHECK (normal_side IN ('debit', 'credit'));
+
+ALTER TABLE ledger.accounts ADD CONSTRAINT ck_accounts__limits_on_known CHECK (limits_on IN ('available', 'posted'));
+
+ALTER TABLE ledger.accounts ADD CONSTRAINT ck_accounts__frozen_known CHECK (frozen IN ('none', 'debits', 'credits', 'all'));
+
+ALTER TABLE ledger.accounts ADD CONSTRAINT ck_accounts__floor_below_ceiling CHECK (floor_minor <= ceiling_minor);
+
+CREATE UNIQUE INDEX uq_accounts__ledger_id_code ON ledger.accounts (ledger_id, code text_pattern_ops) WHERE code IS NOT NULL;
+
+ALTER TABLE ledger.balances ADD COLUMN held_debits_minor BIGINT DEFAULT '0' NOT NULL;
+
+ALTER TABLE ledger.balances ADD COLUMN held_credits_minor BIGINT DEFAULT '0' NOT NULL;
+
+ALTER TABLE ledger.balances ADD CONSTRAINT ck_balances__held_not_negative CHECK (held_debits_minor >= 0 AND held_credits_minor >= 0);
+
+ALTER TABLE ledger.journal DROP CONSTRAINT ck_journal__kind_known;
+
+ALTER TABLE ledger.journal ADD CONSTRAINT ck_journal__kind_known CHECK (kind IN ('account_opened', 'account_changed', 'transfer', 'transaction', 'exchange', 'reversal', 'hold_placed', 'hold_increased', 'hold_captured', 'hold_released', 'hold_voided', 'hold_expired', 'period_opened', 'period_closed', 'period_reopened'));
+
+CREATE INDEX ix_journal__account_changes ON ledger.journal (ledger_id, (payload #>> '{facts,account_id}'), seq) WHERE kind = 'account_changed';
+
+CREATE INDEX ix_journal__holds ON ledger.journal (ledger_id, (payload #>> '{hold,hold_id}'), seq) WHERE kind LIKE 'hold\_%';
+
+CREATE INDEX ix_journal__backdated ON ledger.journal (ledger_id, seq) WHERE effective_at < recorded_at;
+
+CREATE TABLE ledger.holds (
+    ledger_id INTEGER NOT NULL, 
+    hold_id UUID NOT NULL, 
+    source_account_id UUID NOT NULL, 
+    destination_account_id UUID NOT NULL, 
+    currency TEXT NOT NULL, 
+    scale SMALLINT NOT NULL, 
+    amount_minor BIGINT NOT NULL, 
+    captured_minor BIGINT NOT NULL, 
+    released_minor BIGINT NOT NULL, 
+    over_capture_minor BIGINT NOT NULL, 
+    expires_at TIMESTAMP WITH TIME ZONE, 
+    status TEXT NOT NULL, 
+    CONSTRAINT pk_holds PRIMARY KEY (ledger_id, hold_id), 
+    CONSTRAINT ck_holds__amounts_not_negative CHECK (amount_minor > 0 AND captured_minor >= 0 AND released_minor >= 0 AND over_capture_minor >= 0), 
+    CONSTRAINT ck_holds__status_known CHECK (status IN ('open', 'captured', 'voided', 'expired'))
+);
+
+COMMENT ON TABLE ledger.holds IS 'projection: holds as their entries left them';
+
+CREATE INDEX ix_holds__source ON ledger.holds (ledger_id, source_account_id, hold_id);
+
+CREATE INDEX ix_holds__destination ON ledger.holds (ledger_id, destination_account_id, hold_id);
+
+CREATE INDEX ix_holds__due ON ledger.holds (ledger_id, expires_at) WHERE status = 'open' AND expires_at IS NOT NULL;
+
+CREATE TABLE ledger.reversals (
+    ledger_id INTEGER NOT NULL, 
+    transaction_id UUID NOT NULL, 
+    seq BIGINT NOT NULL, 
+    reversal_id UUID NOT NULL, 
+    amounts_minor BIGINT[] NOT NULL, 
+    CONSTRAINT pk_reversals PRIMARY KEY (ledger_id, transaction_id, seq)
+);
+
+COMMENT ON TABLE ledger.reversals IS 'append-only: which entries reverse a transaction, and how much of each of its lines';
+
+CREATE TABLE ledger.periods (
+    ledger_id INTEGER NOT NULL, 
+    period_id UUID NOT NULL, 
+    name TEXT NOT NULL, 
+    starts_at TIMESTAMP WITH TIME ZONE NOT NULL, 
+    ends_at TIMESTAMP WITH TIME ZONE NOT NULL, 
+    status TEXT NOT NULL, 
+    late TEXT NOT NULL, 
+    CONSTRAINT pk_periods PRIMARY KEY (ledger_id, period_id), 
+    CONSTRAINT ck_periods__starts_before_it_ends CHECK (starts_at < ends_at), 
+    CONSTRAINT ck_periods__status_known CHECK (status IN ('open', 'soft', 'hard')), 
+    CONSTRAINT ck_periods__late_known CHECK (late IN ('refuse', 'next_open_day'))
+);
+
+COMMENT ON TABLE ledger.periods IS 'projection: stretches of effective time, and whether they are closed';
+
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON ledger.reversals
+            FOR EACH ROW EXECUTE FUNCTION ledger.refuse_change();
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON ledger.reversals
+            FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+
+ALTER TABLE ledger.reversals ENABLE ALWAYS TRIGGER refuse_change;
+
+ALTER TABLE ledger.reversals ENABLE ALWAYS TRIGGER refuse_truncate;
+
+GRANT SELECT, INSERT ON ledger.reversals TO ledger_app;
+
+GRANT SELECT, INSERT, UPDATE ON ledger.holds, ledger.periods TO ledger_app;
+
+GRANT UPDATE (held_debits_minor, held_credits_minor) ON ledger.balances TO ledger_app;
+
+GRANT UPDATE (floor_minor, ceiling_minor, limits_on, frozen, status, code, metadata, version) ON ledger.accounts TO ledger_app;
+
+UPDATE ledger.alembic_version SET version_num='0003' WHERE ledger.alembic_version.version_num = '0002';
+
 COMMIT;
 
 RESET ROLE;

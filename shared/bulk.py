@@ -39,6 +39,14 @@ class Bulk:
             f"FROM {self._relations(first_parameter, source)}\nWHERE {found}"
         )
 
+    def upsert(self, keys: Sequence[str], first_parameter: int) -> str:
+        """Return an INSERT that updates the rows that are there; no row may be named twice."""
+        values = ", ".join(f"{name} = excluded.{name}" for name in self.columns if name not in keys)
+        return (
+            f"{self.insert(first_parameter)}\n"
+            f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {values}"
+        )
+
     def _relations(self, first_parameter: int, source: str) -> str:
         arrays = ", ".join(
             f"${number}::{kind}[]"

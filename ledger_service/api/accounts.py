@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import RowMapping
 
-from ledger_service.api.answers import ACCOUNT_PATH, LEDGER_NAME, overdraft_document, refusal_error
+from ledger_service.api.answers import ACCOUNT_PATH, refusal_error
 from ledger_service.api.bodies import (
     AccountId,
     AccountOut,
@@ -14,10 +14,12 @@ from ledger_service.api.bodies import (
     BalanceOut,
     OpenAccountBody,
 )
+from ledger_service.api.documents.accounts import account_document
 from ledger_service.api.keys import body_key
 from ledger_service.api.submit import submit
 from ledger_service.dependencies import Held
 from ledger_service.domain.commands import OpenAccount
+from ledger_service.domain.model import AccountFacts, Direction, Freeze, LimitsOn
 from ledger_service.domain.refusals import Refusal
 from ledger_service.repositories.accounts import (
     BalanceNow,
@@ -25,7 +27,6 @@ from ledger_service.repositories.accounts import (
     balance_now,
     find_account,
 )
-from ledger_service.tables import MAIN_LEDGER_ID
 from shared.errors import InvalidCursor, KeyInFlight, KeyReused, NotFound, QueueFull
 from shared.idempotency import KeyHeader
 from shared.ids import new_id
@@ -78,7 +79,7 @@ async def list_accounts(
     """Accounts in the order in which they were opened."""
     after = decode_cursor("accounts", cursor, int)
     rows, last = await accounts_page(
-        held.database, MAIN_LEDGER_ID, after_seq=after[0] if after else None, limit=limit
+        held.database, held.ledger_id, after_seq=after[0] if after else None, limit=limit
     )
     following = None if last is None else encode_cursor("accounts", last)
     return {
@@ -96,7 +97,7 @@ async def list_accounts(
 )
 async def get_account(account_id: AccountId, held: Held) -> dict[str, Any]:
     """An account as its entries made it."""
-    row = await find_account(held.database, MAIN_LEDGER_ID, account_id)
+    row = await find_account(held.database, held.ledger_id, account_id)
     if row is None:
         raise _no_account(account_id)
     return _account_out(row)
@@ -110,7 +111,7 @@ async def get_account(account_id: AccountId, held: Held) -> dict[str, Any]:
 )
 async def get_balance(account_id: AccountId, held: Held) -> Response:
     """The balance now: credits less debits. A debited account of type `internal` is negative."""
-    found = await balance_now(held.probes, MAIN_LEDGER_ID, account_id)
+    found = await balance_now(held.probes, held.ledger_id, account_id)
     if found is None:
         raise _no_account(account_id)
     return Response(_balance_text(account_id, found), media_type="application/json")
@@ -141,19 +142,21 @@ def _overdraft_limit(body: OpenAccountBody, held: Held) -> str | None:
 
 
 def _account_out(row: RowMapping) -> dict[str, Any]:
-    return {
-        "account_id": row["account_id"],
-        "ledger": LEDGER_NAME,
-        "currency": row["currency"],
-        "scale": row["scale"],
-        "type": row["type"],
-        "status": row["status"],
-        "overdraft": overdraft_document(row["floor_minor"], row["scale"]),
-        "metadata": row["metadata"],
-        "version": row["version"],
-        "seq": row["opened_seq"],
-        "opened_at": row["opened_at"],
-    }
+    facts = AccountFacts(
+        account_id=row["account_id"],
+        currency=row["currency"],
+        scale=row["scale"],
+        type=row["type"],
+        normal_side=Direction(row["normal_side"]),
+        floor_minor=row["floor_minor"],
+        ceiling_minor=row["ceiling_minor"],
+        limits_on=LimitsOn(row["limits_on"]),
+        frozen=Freeze(row["frozen"]),
+        is_closed=row["status"] == "closed",
+        code=row["code"],
+        version=row["version"],
+    )
+    return account_document(facts, row["metadata"], row["opened_seq"], row["opened_at"])
 
 
 def _no_account(account_id: UUID) -> NotFound:

@@ -5,13 +5,14 @@ events or the kept refusal, and gets the same bytes.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from ledger_service.api.documents.accounts import opened_account_document
 from ledger_service.domain.batch import Declined, Outcome, Posted
-from ledger_service.domain.model import AccountOpened, Entry, Event, Transferred
+from ledger_service.domain.entries import Entry, EntryKind, Event, Transferred
 from ledger_service.domain.payloads import metadata_text
 from ledger_service.domain.refusals import Refusal
 from shared.clock import instant_text
@@ -21,7 +22,6 @@ from shared.problems import problem_document
 
 ACCOUNT_PATH = "/ledger/account/"
 TRANSFER_PATH = "/ledger/transfer/"
-LEDGER_NAME = "main"
 
 
 def refusal_error(refusal: Refusal) -> type[AppError]:
@@ -72,11 +72,17 @@ def outcome_error(outcome: Outcome) -> AppError:
 
 
 def posted_text(entry: Entry, events: Sequence[Event]) -> str:
-    """Return what an entry made, as AccountOut or PostedOut shows it."""
+    """Return what an entry made, as the model that its route declares shows it."""
     body = entry.body
-    if isinstance(body, AccountOpened):
-        return json_text(_account_document(entry, body))
-    return f'{transaction_text(entry)[:-1]},"balances":{balances_text(events, body.scale)}}}'
+    if isinstance(body, Transferred):
+        return f'{transaction_text(entry)[:-1]},"balances":{balances_text(events, body.scale)}}}'
+    return json_text(_DOCUMENTS[entry.kind](entry, events))
+
+
+# What each other kind of entry has made.
+_DOCUMENTS: dict[EntryKind, Callable[[Entry, Sequence[Event]], dict[str, Any]]] = {
+    EntryKind.ACCOUNT_OPENED: opened_account_document,
+}
 
 
 def balances_text(events: Sequence[Event], scale: int) -> str:
@@ -111,27 +117,3 @@ def json_text(value: Any) -> str:
 
 
 _instant_text = lru_cache(maxsize=16)(instant_text)  # a batch has one instant
-
-
-def _account_document(entry: Entry, facts: AccountOpened) -> dict[str, Any]:
-    return {
-        "account_id": str(facts.account_id),
-        "ledger": LEDGER_NAME,
-        "currency": facts.currency,
-        "scale": facts.scale,
-        "type": facts.type,
-        "status": "open",
-        "overdraft": overdraft_document(facts.floor_minor, facts.scale),
-        "metadata": facts.metadata,
-        "version": 1,
-        "seq": entry.seq,
-        "opened_at": instant_text(entry.recorded_at),
-    }
-
-
-def overdraft_document(floor_minor: int | None, scale: int) -> dict[str, Any]:
-    """Return how far an account may go below zero as OverdraftOut shows it."""
-    if floor_minor is None:
-        return {"policy": "allowed", "floor": None}
-    policy = "refused" if floor_minor == 0 else "floor"
-    return {"policy": policy, "floor": format_minor(floor_minor, scale)}

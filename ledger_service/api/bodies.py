@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ledger_service.domain.model import AccountType, Direction
+from ledger_service.domain.model import AccountType, Direction, Freeze, LimitsOn
 from shared.idempotency import KEY_CHARS_MAX, KEY_PATTERN
 from shared.ids import Id
 from shared.money import AMOUNT_CHARS_MAX, AMOUNT_PATTERN, CURRENCY_PATTERN
@@ -202,9 +202,14 @@ class AccountOut(_Out):
     ledger: str
     currency: str
     scale: int
-    type: AccountType
-    status: str
+    type: str
+    normal_side: Direction = Field(description="on which side its balance is positive")
+    code: str | None = Field(description="its place in the chart of accounts")
+    status: Literal["open", "closed"]
+    frozen: Freeze = Field(description="which events it does not take for now")
     overdraft: OverdraftOut
+    ceiling: str | None = Field(description="highest balance that is allowed")
+    limits_on: LimitsOn = Field(description="whether holds count against floor and ceiling")
     metadata: dict[str, Any]
     version: int = Field(description="counts the changes of the account itself")
     seq: int = Field(description="the journal entry that opened it")

@@ -12,7 +12,6 @@ from ledger_service.api.lists import AccountFilter, HistoryRange, decode_key, en
 from ledger_service.dependencies import Held
 from ledger_service.repositories.accounts import head_now
 from ledger_service.repositories.events import events_page, events_stream
-from ledger_service.tables import MAIN_LEDGER_ID
 from shared.errors import InvalidCursor, QueueFull
 from shared.lists import (
     LIMIT_DEFAULT,
@@ -70,11 +69,11 @@ async def list_events(
     if follow:
         return await followed(held.feed, wanted, last_event_id, cursor=cursor)
     after = decode_key("events", wanted, cursor, int, int)
-    statement_for = partial(events_stream, MAIN_LEDGER_ID, wanted)
+    statement_for = partial(events_stream, held.ledger_id, wanted)
     if stream := await stream_or_none(held.streams, accept, statement_for):
         return stream
     documents, last = await events_page(
-        held.database, MAIN_LEDGER_ID, wanted, after=after, limit=limit
+        held.database, held.ledger_id, wanted, after=after, limit=limit
     )
     following = encode_key("events", wanted, last)
     return page_of_documents(request, "events", documents, following)
@@ -88,5 +87,5 @@ async def list_events(
 )
 async def get_head(held: Held) -> dict[str, Any]:
     """The last entry's `seq`: a reader that stays at or below it sees one fixed history."""
-    head = await head_now(held.database, MAIN_LEDGER_ID)
+    head = await head_now(held.database, held.ledger_id)
     return {"ledger": head.name, "seq": head.last_seq, "recorded_at": head.last_recorded_at}

@@ -13,7 +13,6 @@ from ledger_service.repositories.transactions import (
     transactions_page,
     transactions_stream,
 )
-from ledger_service.tables import MAIN_LEDGER_ID
 from shared.errors import InvalidCursor, NotFound, QueueFull
 from shared.lists import (
     LIMIT_DEFAULT,
@@ -50,11 +49,11 @@ async def list_transactions(
     `next_cursor` is the last. Streams are in the order of `seq`.
     """
     after = decode_key("transactions", wanted, cursor, int)
-    statement_for = partial(transactions_stream, MAIN_LEDGER_ID, wanted)
+    statement_for = partial(transactions_stream, held.ledger_id, wanted)
     if stream := await stream_or_none(held.streams, accept, statement_for):
         return stream
     documents, last = await transactions_page(
-        held.database, MAIN_LEDGER_ID, wanted, after=after, limit=limit
+        held.database, held.ledger_id, wanted, after=after, limit=limit
     )
     following = encode_key("transactions", wanted, last)
     return page_of_documents(request, "transactions", documents, following)
@@ -68,7 +67,7 @@ async def list_transactions(
 )
 async def get_transaction(transaction_id: TransactionId, held: Held) -> Response:
     """A transaction as it was posted."""
-    entry = await find_transaction(held.database, MAIN_LEDGER_ID, transaction_id)
+    entry = await find_transaction(held.database, held.ledger_id, transaction_id)
     if entry is None:
         raise NotFound(
             f"there is no transaction {transaction_id}", transaction_id=str(transaction_id)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ledger_service.api.answers import balances_text, json_text, outcome_error
 from ledger_service.domain.batch import Declined, Outcome, Posted, Reused
+from ledger_service.domain.entries import Transferred
 from shared.errors import AppError, KeyReused
 from shared.lean import LeanAnswer
 from shared.problems import problem_document
@@ -76,6 +77,7 @@ def raise_if_reused(outcomes: Sequence[Outcome]) -> None:
 
 def _posted(place: int, posted: Posted) -> str:
     entry, events, was_there = posted
+    assert isinstance(entry.body, Transferred), "a batch holds transfers"
     replayed = ',"replayed":true' if was_there else ""
     return (
         f'{{"index":{place},"status":201,"transaction_id":"{entry.entry_id}","seq":{entry.seq},'

@@ -1,7 +1,7 @@
 """Decides what was asked for together: each command in its turn, each with a verdict of its own."""
 
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, cast
@@ -9,9 +9,12 @@ from uuid import UUID
 
 from ledger_service.domain.commands import Asked, Key
 from ledger_service.domain.decide import decide
+from ledger_service.domain.entries import AccountOpened, Entry, Event, Transferred
 from ledger_service.domain.evolve import advance
-from ledger_service.domain.model import Account, Entry, Event, State
+from ledger_service.domain.model import Account, Hold, Period
 from ledger_service.domain.refusals import Refused
+from ledger_service.domain.rules.holds import expiry
+from ledger_service.domain.state import Changes, State
 
 
 class Posted(NamedTuple):
@@ -51,11 +54,15 @@ class Kept(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Commands that came in one request; `is_atomic` where one refusal refuses them all."""
+    """Commands that came in one request; `is_atomic` where one refusal refuses them all.
+
+    `is_dry` asks what would become of them: they are decided in their turn and then forgotten.
+    """
 
     asked: Sequence[Asked]
     key: Key | None = None
     is_atomic: bool = False
+    is_dry: bool = False
 
 
 @dataclass(slots=True)
@@ -69,6 +76,10 @@ class Decided:
     events: list[Event] = field(default_factory=list)
     changed: dict[UUID, Account] = field(default_factory=dict)
     kept: dict[bytes, Kept] = field(default_factory=dict)
+    holds: dict[UUID, Hold] = field(default_factory=dict)
+    periods: dict[UUID, Period] = field(default_factory=dict)
+    is_plain: bool = True
+    """Whether all entries transfer money or open accounts: these are written the short way."""
 
     def find_kept(self, key: Key) -> Kept | None:
         return self.kept.get(key.key_hash) or self.known.get(key.key_hash)
@@ -79,7 +90,7 @@ class Decided:
     def fork(self) -> "Decided":
         """Return a copy to decide on further; `absorb` it, or forget it and nothing was done."""
         return Decided(
-            State(self.state.last_seq, dict(self.state.accounts)),
+            self.state.fork(),
             self.recorded_at,
             ChainMap(self.kept, cast("dict[bytes, Kept]", self.known)),
         )
@@ -90,6 +101,31 @@ class Decided:
         self.events += fork.events
         self.changed |= fork.changed
         self.kept |= fork.kept
+        self.holds |= fork.holds
+        self.periods |= fork.periods
+        self.is_plain = self.is_plain and fork.is_plain
+
+    def take(self, entry: Entry) -> Changes:
+        """Fold an accepted entry."""
+        changes = advance(self.state, entry)
+        accounts, events, hold, period, _ = changes
+        self.entries.append(entry)
+        self.events.extend(events)
+        for account in accounts:
+            self.changed[account[0][0]] = account
+        if hold is not None:
+            self.holds[hold.hold_id] = hold
+        if period is not None:
+            self.periods[period.period_id] = period
+        if not isinstance(entry.body, Transferred | AccountOpened):
+            self.is_plain = False
+        return changes
+
+
+def expire_due(decided: Decided, due: Iterable[tuple[Hold, UUID]]) -> None:
+    """End what is due by `recorded_at`, before any command; each hold has the id of its entry."""
+    for hold, entry_id in due:
+        decided.take(expiry(decided.state, hold, entry_id, decided.recorded_at))
 
 
 def decide_group(decided: Decided, group: Group) -> list[Outcome]:
@@ -98,6 +134,9 @@ def decide_group(decided: Decided, group: Group) -> list[Outcome]:
     `decided` grows by what is accepted. A key of the group itself is found again by the key and
     the fingerprint of the whole; the commands then are found by theirs.
     """
+    if group.is_dry:
+        plain = [asked._replace(key=None) for asked in group.asked]
+        return decide_group(decided.fork(), Group(plain, is_atomic=group.is_atomic))
     first = None if group.key is None else decided.find_kept(group.key)
     if group.key is not None and first is not None:
         if first.key.fingerprint != group.key.fingerprint:
@@ -139,13 +178,7 @@ def _decide_one(decided: Decided, asked: Asked) -> Outcome:
     if isinstance(verdict, Refused):
         outcome = Declined(verdict)
     else:
-        entry = verdict.entry
-        accounts, events = advance(decided.state, entry)
-        decided.entries.append(entry)
-        decided.events.extend(events)
-        for account in accounts:
-            decided.changed[account.account_id] = account
-        outcome = Posted(entry, events)
+        outcome = Posted(verdict, decided.take(verdict).events)
     if key is not None:
         decided.kept[key.key_hash] = Kept(key, outcome)
     return outcome

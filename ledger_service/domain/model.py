@@ -1,15 +1,14 @@
-"""What the books are made of: accounts, entries of the journal, and their events.
+"""What the books are made of: accounts, legs, holds and periods.
 
-Accounts, entries and events are named tuples: immutable, and made several times as fast as frozen
-dataclasses, which counts where tens of thousands are made in a second. Where several are made for
-each transfer, `made` skips the constructor that only gives names to positions.
+These and the entries and events of the journal are named tuples: immutable, and made several times
+as fast as frozen dataclasses, which counts where tens of thousands are made in a second. Where
+several are made for each transfer, `made` skips the constructor that only gives names to positions.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 
@@ -20,18 +19,47 @@ class Direction(StrEnum):
     CREDIT = "credit"
 
 
-class EntryKind(StrEnum):
-    """What an accepted command did."""
-
-    ACCOUNT_OPENED = "account_opened"
-    TRANSFER = "transfer"
-
-
 class AccountType(StrEnum):
-    """`internal` accounts are our own floats, funding and fees; `user` accounts are customers'."""
+    """The types that every ledger knows; settings may declare more, each with its normal side.
+
+    `internal` accounts are our own floats, funding and fees; `user` accounts are customers'.
+    """
 
     INTERNAL = "internal"
     USER = "user"
+    ASSET = "asset"
+    LIABILITY = "liability"
+    EQUITY = "equity"
+    INCOME = "income"
+    EXPENSE = "expense"
+
+
+NORMAL_SIDES: Mapping[str, Direction] = {
+    AccountType.INTERNAL: Direction.CREDIT,
+    AccountType.USER: Direction.CREDIT,
+    AccountType.ASSET: Direction.DEBIT,
+    AccountType.LIABILITY: Direction.CREDIT,
+    AccountType.EQUITY: Direction.CREDIT,
+    AccountType.INCOME: Direction.CREDIT,
+    AccountType.EXPENSE: Direction.DEBIT,
+}
+"""On which side a balance of each type is shown as positive."""
+
+
+class Freeze(StrEnum):
+    """Which events an account does not take for now."""
+
+    NONE = "none"
+    DEBITS = "debits"
+    CREDITS = "credits"
+    ALL = "all"
+
+
+class LimitsOn(StrEnum):
+    """What floor and ceiling bound: what is posted, or that with all holds counted against it."""
+
+    AVAILABLE = "available"
+    POSTED = "posted"
 
 
 made = tuple.__new__
@@ -45,130 +73,161 @@ class Leg(NamedTuple):
     amount_minor: int
 
 
-class Account(NamedTuple):
-    """One account of one currency with its running totals, in minor units.
+class AccountFacts(NamedTuple):
+    """What an account is, apart from what is on it; `version` counts the changes, from 1.
 
-    The balance is credits less debits: what we owe the holder. `floor_minor` is the lowest balance
-    that a debit may leave (0: no overdraft, None: no floor). It and `scale` are fixed when the
-    account is opened, so that no later setting changes what was decided.
+    `floor_minor` and `ceiling_minor` bound credits less debits, whatever the normal side: a debit
+    may not leave less than the floor, a credit not more than the ceiling (0 for a floor: no
+    overdraft; None: no bound). They and `scale` are facts of the entries that set them, so that no
+    later setting changes what was decided.
     """
 
     account_id: UUID
     currency: str
     scale: int
-    type: AccountType
-    floor_minor: int | None
+    type: str
+    normal_side: Direction = Direction.CREDIT
+    floor_minor: int | None = None
+    ceiling_minor: int | None = None
+    limits_on: LimitsOn = LimitsOn.AVAILABLE
+    frozen: Freeze = Freeze.NONE
+    is_closed: bool = False
+    code: str | None = None
+    version: int = 1
+
+    @property
+    def status(self) -> str:
+        return "closed" if self.is_closed else "open"
+
+    @property
+    def takes_all(self) -> bool:
+        return self.frozen is Freeze.NONE and not self.is_closed
+
+
+class Account(NamedTuple):
+    """One account of one currency with its running totals, in minor units.
+
+    The balance is credits less debits: what we owe the holder. `held_debits_minor` is what open
+    holds may still take from the account, `held_credits_minor` what they may still bring.
+    """
+
+    facts: AccountFacts
     debits_minor: int = 0
     credits_minor: int = 0
     position: int = 0
+    held_debits_minor: int = 0
+    held_credits_minor: int = 0
+
+    @property
+    def account_id(self) -> UUID:
+        return self.facts.account_id
+
+    @property
+    def currency(self) -> str:
+        return self.facts.currency
+
+    @property
+    def scale(self) -> int:
+        return self.facts.scale
 
     @property
     def balance_minor(self) -> int:
         return self.credits_minor - self.debits_minor
 
-    def shortfall_minor(self, debit_minor: int) -> int:
-        """Return by how much a debit of `debit_minor` would fall below the floor, 0 if it fits."""
-        if self.floor_minor is None:
-            return 0
-        return max(0, self.floor_minor - (self.balance_minor - debit_minor))
+    @property
+    def lowest_minor(self) -> int:
+        """What the floor bounds: the balance, or what would be left if all holds were captured."""
+        if self.facts.limits_on is LimitsOn.POSTED:
+            return self.balance_minor
+        return self.balance_minor - self.held_debits_minor
+
+    @property
+    def highest_minor(self) -> int:
+        """What the ceiling bounds: the balance, or that with all that holds may bring."""
+        if self.facts.limits_on is LimitsOn.POSTED:
+            return self.balance_minor
+        return self.balance_minor + self.held_credits_minor
 
     def after(self, leg: Leg) -> "Account":
         """Return the account with `leg` counted."""
-        debits_minor, credits_minor, position = self[5:]
+        facts, debits_minor, credits_minor, position, held_debits, held_credits = self
         if leg.direction is Direction.DEBIT:
             debits_minor += leg.amount_minor
         else:
             credits_minor += leg.amount_minor
-        return made(Account, (*self[:5], debits_minor, credits_minor, position + 1))
-
-
-class AccountOpened(NamedTuple):
-    """The facts of an account, fixed from its opening."""
-
-    account_id: UUID
-    currency: str
-    scale: int
-    type: AccountType
-    floor_minor: int | None
-    metadata: Mapping[str, Any]
-
-    @property
-    def kind(self) -> EntryKind:
-        return EntryKind.ACCOUNT_OPENED
-
-    @property
-    def legs(self) -> tuple[Leg, ...]:
-        return ()
-
-
-class Transferred(NamedTuple):
-    """Money that went from one account to another of the same currency."""
-
-    source_account_id: UUID
-    destination_account_id: UUID
-    amount_minor: int
-    currency: str
-    scale: int
-    metadata: Mapping[str, Any]
-
-    @property
-    def kind(self) -> EntryKind:
-        return EntryKind.TRANSFER
-
-    @property
-    def legs(self) -> tuple[Leg, ...]:
-        source_account_id, destination_account_id, amount_minor = self[:3]
-        return (
-            made(Leg, (source_account_id, Direction.DEBIT, amount_minor)),
-            made(Leg, (destination_account_id, Direction.CREDIT, amount_minor)),
+        return made(
+            Account, (facts, debits_minor, credits_minor, position + 1, held_debits, held_credits)
         )
 
 
-Body = AccountOpened | Transferred
-"""What an accepted command did, with all that the fold needs to know of it."""
+class HoldStatus(StrEnum):
+    """`open` until nothing of it is left to capture, or it is given up, or its time is over."""
+
+    OPEN = "open"
+    CAPTURED = "captured"
+    VOIDED = "voided"
+    EXPIRED = "expired"
 
 
-class Entry(NamedTuple):
-    """One accepted command in the journal.
+class Hold(NamedTuple):
+    """Money of the source that is kept for the destination, in minor units.
 
-    `entry_id` is also the transaction's id where the entry moves money.
+    `amount_minor` is all that was ever authorised; up to `over_capture_minor` may be captured
+    beyond it. `released_minor` was given back while the hold stayed open, or when it ended.
     """
 
-    seq: int
-    entry_id: UUID
-    effective_at: datetime
-    recorded_at: datetime
-    reference: str | None
-    body: Body
+    hold_id: UUID
+    source_account_id: UUID
+    destination_account_id: UUID
+    currency: str
+    scale: int
+    amount_minor: int
+    captured_minor: int
+    released_minor: int
+    over_capture_minor: int
+    expires_at: datetime | None
+    status: HoldStatus
 
     @property
-    def kind(self) -> EntryKind:
-        return self.body.kind
+    def remaining_minor(self) -> int:
+        """What the hold keeps: 0 once it is not open."""
+        if self.status is not HoldStatus.OPEN:
+            return 0
+        return max(0, self.amount_minor - self.captured_minor - self.released_minor)
+
+    def is_due(self, instant: datetime) -> bool:
+        """Tell whether it is open though its time was over at `instant`."""
+        return (
+            self.status is HoldStatus.OPEN
+            and self.expires_at is not None
+            and self.expires_at <= instant
+        )
 
 
-class Event(NamedTuple):
-    """One debit or credit as recorded; `position` counts the account's events from 1."""
+class PeriodStatus(StrEnum):
+    """`soft`: postings that count in it are accepted and say so; `hard`: they are not."""
 
-    seq: int
-    line: int
-    account_id: UUID
-    transaction_id: UUID
-    direction: Direction
-    amount_minor: int
-    balance_after_minor: int
-    position: int
+    OPEN = "open"
+    SOFT = "soft"
+    HARD = "hard"
 
 
-@dataclass(slots=True)
-class State:
-    """The part of the books that a decision can see: the head, and the accounts that it names."""
+class LatePolicy(StrEnum):
+    """What becomes of a posting that would count in a period that is closed hard."""
 
-    last_seq: int
-    accounts: dict[UUID, Account] = field(default_factory=dict)
+    REFUSE = "refuse"
+    NEXT_OPEN_DAY = "next_open_day"
 
 
-class Changes(NamedTuple):
-    """What one entry does to the books: the accounts as they are after it, and its events."""
+class Period(NamedTuple):
+    """A stretch of effective time, `starts_at` inclusive, `ends_at` exclusive."""
 
-    accounts: tuple[Account, ...]
-    events: tuple[Event, ...] = ()
+    period_id: UUID
+    name: str
+    starts_at: datetime
+    ends_at: datetime
+    status: PeriodStatus = PeriodStatus.OPEN
+    late: LatePolicy = LatePolicy.REFUSE
+
+    def holds(self, instant: datetime) -> bool:
+        return self.starts_at <= instant < self.ends_at

@@ -2,33 +2,60 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from ledger_service.domain.batch import Declined, Posted
-from ledger_service.domain.model import (
+from ledger_service.domain.entries import (
+    AccountChanged,
     AccountOpened,
-    AccountType,
     Body,
     EntryKind,
+    HoldMoved,
+    PeriodChanged,
+    Transacted,
     Transferred,
 )
+from ledger_service.domain.model import AccountFacts
 from ledger_service.domain.refusals import Refusal, Refused
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
+_BODIES: dict[EntryKind, type[Any]] = {
+    EntryKind.ACCOUNT_CHANGED: AccountChanged,
+    EntryKind.TRANSFER: Transferred,
+    EntryKind.TRANSACTION: Transacted,
+    EntryKind.EXCHANGE: Transacted,
+    EntryKind.REVERSAL: Transacted,
+    EntryKind.HOLD_PLACED: HoldMoved,
+    EntryKind.HOLD_INCREASED: HoldMoved,
+    EntryKind.HOLD_CAPTURED: HoldMoved,
+    EntryKind.HOLD_RELEASED: HoldMoved,
+    EntryKind.HOLD_VOIDED: HoldMoved,
+    EntryKind.HOLD_EXPIRED: HoldMoved,
+    EntryKind.PERIOD_OPENED: PeriodChanged,
+    EntryKind.PERIOD_CLOSED: PeriodChanged,
+    EntryKind.PERIOD_REOPENED: PeriodChanged,
+}
 
 
 def payload_text(body: Body) -> str:
     """Return the JSON object that the journal keeps for `body`."""
     if isinstance(body, Transferred):
         # Written out: this one is made for every transfer, and currencies are plain capitals.
+        dating = "" if body.dating is None else f',"dating":{_compact(_plain(body.dating))}'
         return (
             f'{{"source_account_id":"{body.source_account_id}",'
             f'"destination_account_id":"{body.destination_account_id}",'
             f'"amount_minor":{body.amount_minor},"currency":"{body.currency}",'
-            f'"scale":{body.scale},"metadata":{metadata_text(body.metadata)}}}'
+            f'"scale":{body.scale},"metadata":{metadata_text(body.metadata)}{dating}}}'
         )
-    return json.dumps(body._asdict() | {"account_id": str(body.account_id)})
+    if isinstance(body, AccountOpened):
+        return json.dumps(_plain(body.facts) | {"metadata": body.metadata})
+    return json.dumps(_plain(body))
 
 
 def metadata_text(metadata: Mapping[str, Any]) -> str:
@@ -37,24 +64,56 @@ def metadata_text(metadata: Mapping[str, Any]) -> str:
 
 
 def body_of(kind: EntryKind, payload: Mapping[str, Any]) -> Body:
-    """Return what an entry of `kind` did; KeyError or ValueError where the payload is damaged."""
-    if kind is EntryKind.ACCOUNT_OPENED:
-        return AccountOpened(
-            account_id=UUID(payload["account_id"]),
+    """Return what an entry of `kind` did; KeyError, TypeError or ValueError where it is damaged."""
+    if kind is EntryKind.TRANSFER and "dating" not in payload:
+        return Transferred(
+            source_account_id=UUID(payload["source_account_id"]),
+            destination_account_id=UUID(payload["destination_account_id"]),
+            amount_minor=payload["amount_minor"],
             currency=payload["currency"],
             scale=payload["scale"],
-            type=AccountType(payload["type"]),
-            floor_minor=payload["floor_minor"],
             metadata=payload["metadata"],
         )
-    return Transferred(
-        source_account_id=UUID(payload["source_account_id"]),
-        destination_account_id=UUID(payload["destination_account_id"]),
-        amount_minor=payload["amount_minor"],
-        currency=payload["currency"],
-        scale=payload["scale"],
-        metadata=payload["metadata"],
-    )
+    if kind is EntryKind.ACCOUNT_OPENED:
+        facts = {name: value for name, value in payload.items() if name != "metadata"}
+        return AccountOpened(_read(AccountFacts, facts), payload["metadata"])
+    body: Body = _read(_BODIES[kind], payload)
+    return body
+
+
+def _plain(value: Any) -> Any:
+    """Return named tuples as objects, other tuples as arrays, ids and times as texts."""
+    if isinstance(value, tuple):
+        if hasattr(value, "_fields"):
+            return {name: _plain(one) for name, one in zip(value._fields, value, strict=True)}
+        return [_plain(one) for one in value]
+    if isinstance(value, UUID):
+        return str(value)
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _read(wanted: Any, value: Any) -> Any:
+    """Return what `_plain` was made of, given its type; what is left out has its default."""
+    if get_origin(wanted) is UnionType:
+        if value is None:
+            return None
+        (wanted,) = (one for one in get_args(wanted) if one is not NoneType)
+    if get_origin(wanted) is tuple:
+        return tuple(_read(get_args(wanted)[0], one) for one in value)
+    if isinstance(wanted, type):
+        if hasattr(wanted, "_fields"):
+            fields = _fields(wanted)
+            return wanted(**{name: _read(fields[name], one) for name, one in value.items()})
+        if issubclass(wanted, UUID | StrEnum):
+            return wanted(value)
+        if issubclass(wanted, datetime):
+            return datetime.fromisoformat(value)
+    return value
+
+
+@cache
+def _fields(wanted: type) -> dict[str, Any]:
+    return get_type_hints(wanted)
 
 
 def outcome_columns(outcome: Posted | Declined | None) -> tuple[int | None, str | None]:

@@ -1,16 +1,18 @@
 """Replays the whole log and compares all that is projected from it, in constant batches."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
+from ledger_service.domain.entries import AccountChanged, AccountOpened, Entry
 from ledger_service.domain.evolve import advance
-from ledger_service.domain.model import Changes, Entry, EntryKind, State
-from ledger_service.event_store import entry_of
+from ledger_service.domain.state import Changes, State
+from ledger_service.state_reader import entry_of
 
 ENTRIES_PER_READ = 5_000
 FINDINGS_MAX = 20
@@ -24,15 +26,24 @@ SELECT seq, line, transaction_id, account_id, direction, amount_minor, balance_a
 FROM ledger.events WHERE ledger_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq, line
 """
 _ACCOUNTS = """
-SELECT a.account_id, a.currency, a.scale, a.type, a.floor_minor,
-       b.debits_minor, b.credits_minor, b.position,
-       a.opened_seq, a.opened_at, a.metadata, a.status, a.version
+SELECT a.account_id, a.currency, a.scale, a.type, a.normal_side, a.floor_minor, a.ceiling_minor,
+       a.limits_on, a.frozen, a.status = 'closed' AS is_closed, a.code, a.version,
+       b.debits_minor, b.credits_minor, b.position, b.held_debits_minor, b.held_credits_minor,
+       a.opened_seq, a.opened_at, a.metadata
 FROM ledger.accounts a FULL JOIN ledger.balances b USING (ledger_id, account_id)
 WHERE ledger_id = $1
 """
 _HEAD = """
 SELECT last_seq, last_entry_id, last_recorded_at FROM ledger.ledgers WHERE ledger_id = $1
 """
+
+
+class Opening(NamedTuple):
+    """What the accounts projection keeps of an account beside the fold's account."""
+
+    seq: int
+    opened_at: datetime
+    metadata: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -59,13 +70,12 @@ async def verify(connection: asyncpg.Connection, ledger_id: int) -> Report:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         state = State(last_seq=0)
         last: Entry | None = None
-        openings: dict[UUID, Entry] = {}
+        openings: dict[UUID, Opening] = {}
         async for entries in _read_entries(connection, ledger_id):
             for entry in entries:
                 _check_order(report, last, entry)
                 last = entry
-                if entry.kind is EntryKind.ACCOUNT_OPENED:
-                    openings[entry.entry_id] = entry
+                _note_opening(openings, entry)
             await _check_events(report, connection, ledger_id, state, entries)
         await _check_projections(report, connection, ledger_id, state, openings)
         head = await connection.fetchrow(_HEAD, ledger_id)
@@ -147,26 +157,15 @@ async def _check_projections(
     connection: asyncpg.Connection,
     ledger_id: int,
     state: State,
-    openings: dict[UUID, Entry],
+    openings: dict[UUID, Opening],
 ) -> None:
     rows = await connection.fetch(_ACCOUNTS, ledger_id)
     report.accounts = len(rows)
     stored: dict[UUID, tuple[Any, ...]] = {
-        row["account_id"]: (*tuple(row)[:10], json.loads(row["metadata"] or "null"), *row[11:])
-        for row in rows
+        row["account_id"]: (*tuple(row)[:-1], json.loads(row["metadata"] or "null")) for row in rows
     }
     for account in state.accounts.values():
-        expected = (
-            account.account_id,
-            account.currency,
-            account.scale,
-            account.type.value,
-            account.floor_minor,
-            account.debits_minor,
-            account.credits_minor,
-            account.position,
-            *_facts_of(openings[account.account_id]),
-        )
+        expected = (*account.facts, *account[1:], *openings[account.account_id])
         found = stored.pop(account.account_id, None)
         if found != expected:
             report.note(f"account {account.account_id} is {found}, replay makes it {expected}")
@@ -174,9 +173,13 @@ async def _check_projections(
         report.note(f"account {account_id} was never opened")
 
 
-def _facts_of(opening: Entry) -> tuple[Any, ...]:
-    """Return what the accounts projection keeps of an opening beside the fold's account."""
-    return opening.seq, opening.recorded_at, opening.body.metadata, "open", 1
+def _note_opening(openings: dict[UUID, Opening], entry: Entry) -> None:
+    body = entry.body
+    if isinstance(body, AccountOpened):
+        openings[entry.entry_id] = Opening(entry.seq, entry.recorded_at, body.metadata)
+    elif isinstance(body, AccountChanged) and body.metadata is not None:
+        opening = openings[body.facts.account_id]
+        openings[body.facts.account_id] = opening._replace(metadata=body.metadata)
 
 
 def _check_sum(report: Report, state: State) -> None:

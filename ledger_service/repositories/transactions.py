@@ -16,8 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger_service.domain.model import Entry
-from ledger_service.event_store import entry_of
+from ledger_service.domain.entries import Entry
 from ledger_service.repositories.pages import (
     Key,
     bounded,
@@ -36,6 +35,7 @@ from ledger_service.repositories.rows import (
     seq_within,
     text_member,
 )
+from ledger_service.state_reader import entry_of
 from ledger_service.tables import events, journal
 from shared.rows import (
     Columns,

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ledger_service.domain.commands import OpenAccount, Transfer
-from ledger_service.domain.decide import Accepted, decide
+from ledger_service.domain.decide import decide
+from ledger_service.domain.entries import Entry, Event
 from ledger_service.domain.evolve import advance, replay
-from ledger_service.domain.model import AccountType, Direction, Entry, Event, State
+from ledger_service.domain.model import AccountType, Direction
 from ledger_service.domain.refusals import Refusal, Refused
+from ledger_service.domain.state import State
 from shared.money import format_minor
 
 SCALES = {"USD": 2, "JPY": 0}
@@ -70,7 +72,7 @@ class Books(RuleBasedStateMachine):
         )
         expected = self.expected_refusal(source, destination, currency, amount_minor)
         if expected is None:
-            assert isinstance(verdict, Accepted), verdict
+            assert isinstance(verdict, Entry), verdict
             self.model[source] -= amount_minor
             self.model[destination] += amount_minor
         else:
@@ -93,13 +95,13 @@ class Books(RuleBasedStateMachine):
             return Refusal.INSUFFICIENT_FUNDS
         return None
 
-    def run(self, command: OpenAccount | Transfer) -> Accepted | Refused:
+    def run(self, command: OpenAccount | Transfer) -> Entry | Refused:
         before = (self.state.last_seq, dict(self.state.accounts))
         verdict = decide(self.state, command, START + timedelta(seconds=self.commands))
         assert before == (self.state.last_seq, self.state.accounts), "deciding changed the books"
-        if isinstance(verdict, Accepted):
-            self.entries.append(verdict.entry)
-            self.events.extend(advance(self.state, verdict.entry).events)
+        if isinstance(verdict, Entry):
+            self.entries.append(verdict)
+            self.events.extend(advance(self.state, verdict).events)
         return verdict
 
     @invariant()
@@ -126,7 +128,8 @@ class Books(RuleBasedStateMachine):
     @invariant()
     def no_account_stands_below_its_floor(self) -> None:
         for account in self.state.accounts.values():
-            assert account.floor_minor is None or account.balance_minor >= account.floor_minor
+            floor_minor = account.facts.floor_minor
+            assert floor_minor is None or account.balance_minor >= floor_minor
 
     @invariant()
     def rebuilt_books_equal_the_live_ones(self) -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from ledger_service.domain.batch import Decided, Declined, Group, Posted, Reused, decide_group
 from ledger_service.domain.commands import Asked, Key, OpenAccount, Transfer
-from ledger_service.domain.model import Account, AccountType, State
+from ledger_service.domain.model import Account, AccountFacts, AccountType
+from ledger_service.domain.state import State
 from ledger_service.processor import CommandProcessor
 from ledger_service.projections.verifier import verify
 from ledger_service.tables import MAIN_LEDGER_ID
@@ -54,8 +55,11 @@ def asked_for(draw: st.DrawFn) -> list[Asked]:
 
 
 def fresh() -> Decided:
-    held = [Account(ACCOUNTS[0], "JPY", 0, AccountType.INTERNAL, None)]
-    held += [Account(one, "JPY", 0, AccountType.USER, 0, 0, 50, 1) for one in ACCOUNTS[1:]]
+    held = [Account(AccountFacts(ACCOUNTS[0], "JPY", 0, AccountType.INTERNAL))]
+    held += [
+        Account(AccountFacts(one, "JPY", 0, AccountType.USER, floor_minor=0), 0, 50, 1)
+        for one in ACCOUNTS[1:]
+    ]
     return Decided(State(10, {account.account_id: account for account in held}), NOON, {})
 
 

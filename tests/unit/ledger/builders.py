@@ -5,21 +5,23 @@ from typing import Any
 from uuid import UUID
 
 from ledger_service.domain.commands import OpenAccount, Transfer
-from ledger_service.domain.model import Account, AccountType, State
+from ledger_service.domain.model import Account, AccountFacts, AccountType
+from ledger_service.domain.state import State
 
 NOON = datetime(2025, 7, 13, 12, tzinfo=UTC)
 FLOAT, ALICE, BOB, YEN = (UUID(int=number) for number in (1, 2, 3, 4))
 
 
 def an_account(account_id: UUID, **facts: Any) -> Account:
-    """A user account in dollars without overdraft, changed by `facts`."""
+    """A user account in dollars without overdraft, changed by `facts` or totals."""
     defaults: dict[str, Any] = {
         "currency": "USD",
         "scale": 2,
         "type": AccountType.USER,
         "floor_minor": 0,
     }
-    return Account(account_id, **(defaults | facts))
+    totals = {name: facts.pop(name) for name in Account._fields if name in facts}
+    return Account(AccountFacts(account_id, **(defaults | facts)), **totals)
 
 
 def books() -> State:

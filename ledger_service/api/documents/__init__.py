@@ -1,0 +1,1 @@
+"""What entries have made, as plain JSON documents."""
