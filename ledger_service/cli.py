@@ -7,9 +7,8 @@ import asyncio
 import json
 import os
 import sys
-from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 if __package__ in (None, ""):  # run as `python ledger_service/cli.py`
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -18,33 +17,18 @@ if __package__ in (None, ""):  # run as `python ledger_service/cli.py`
     use_project_environment()
 
 import asyncpg
-import httpx
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from ledger_service.projections.verifier import Report, verify
 from ledger_service.settings import LedgerSettings
 from ledger_service.tables import MAIN_LEDGER_ID
+from ledger_service.terminal import AsJson, Exit, Limit, fail, get, show
 from shared.database import connect
 from shared.settings import MissingSetting
-from shared.stack_files import read_environment, stack_files
 
-LEDGER_URL_DEFAULT = "http://127.0.0.1:8000"
 VERIFY_STATEMENT_MS_MAX = 600_000
-ANSWER_SECONDS_MAX = 30
-
-
-class Exit(IntEnum):
-    CLEAN = 0
-    DISAGREEMENT = 1
-    USAGE = 2
-    INFRASTRUCTURE = 3
-
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
-Limit = Annotated[int, typer.Option(min=1, max=500)]
 
 
 @app.callback()
@@ -61,15 +45,15 @@ def ledger(
 @app.command()
 def accounts(limit: Limit = 50, as_json: AsJson = False) -> None:
     """List accounts in the order in which they were opened."""
-    found = _get("/ledger/account/", limit=limit)["accounts"]
-    _show(found, ("account_id", "type", "currency", "opened_at"), "Accounts", as_json)
+    found = get("/ledger/account/", limit=limit)["accounts"]
+    show(found, ("account_id", "type", "currency", "opened_at"), "Accounts", as_json)
 
 
 @app.command()
 def balance(account_id: str, as_json: AsJson = False) -> None:
     """Show an account's balance."""
-    found = _get(f"/ledger/account/{account_id}/balance")
-    _show([found], ("balance", "currency", "debits", "credits", "position"), account_id, as_json)
+    found = get(f"/ledger/account/{account_id}/balance")
+    show([found], ("balance", "currency", "debits", "credits", "position"), account_id, as_json)
 
 
 @app.command()
@@ -83,7 +67,7 @@ def events(
     if account is not None:
         params["account_id"] = account
     columns = ("seq", "account_id", "direction", "amount", "currency", "balance_after", "reference")
-    _show(_get("/ledger/events/", **params)["events"], columns, "Events", as_json)
+    show(get("/ledger/events/", **params)["events"], columns, "Events", as_json)
 
 
 @app.command(name="verify")
@@ -92,9 +76,9 @@ def verify_books(as_json: AsJson = False) -> None:
     try:
         report = asyncio.run(_verify())
     except MissingSetting as error:
-        _fail(f"{error}.")
+        fail(f"{error}.")
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        _fail(f"The database does not answer: {error}.")
+        fail(f"The database does not answer: {error}.")
     if as_json:
         typer.echo(
             json.dumps(
@@ -126,37 +110,6 @@ async def _verify() -> Report:
         return await verify(connection, MAIN_LEDGER_ID)
     finally:
         await connection.close()
-
-
-def _get(path: str, **params: str | int) -> dict[str, Any]:
-    url = os.environ.get("LEDGER_URL") or read_environment(stack_files()).get("LEDGER_URL")
-    try:
-        answer = httpx.get(
-            (url or LEDGER_URL_DEFAULT) + path, params=params, timeout=ANSWER_SECONDS_MAX
-        )
-        document: dict[str, Any] = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
-        _fail(f"The ledger does not answer: {error}. Is it running (scripts/up)?")
-    if answer.is_error:
-        _fail(str(document.get("detail")), Exit.USAGE)
-    return document
-
-
-def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], title: str, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(rows))
-        return
-    table = Table(title=title)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
-    Console().print(table)
-
-
-def _fail(sentence: str, code: Exit = Exit.INFRASTRUCTURE) -> Any:
-    typer.echo(sentence, err=True)
-    raise typer.Exit(code)
 
 
 if __name__ == "__main__":
