@@ -1,44 +1,103 @@
-"""What routes ask for: the processor, the database, the feed, the currencies, the settings."""
+"""What routes ask for: the ledger that a request means, and what the service holds for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
+from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.feed import Feed
+from ledger_service.ledgers import Books, Ledgers
 from ledger_service.processor import CommandProcessor
 from ledger_service.settings import LedgerSettings
 from shared.database import Probes
+from shared.errors import AppError
 from shared.money import Currencies
 from shared.streaming import Streams
 from shared.workers import Workers
 
+LEDGER_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
+
+
+class UnknownLedger(AppError):
+    code, title, status = "unknown_ledger", "There is no such ledger", 422
+
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """All that one running ledger service holds for one of its ledgers."""
+    """All that one running service holds, made once at start-up, for one of its ledgers.
 
-    ledger_id: int
-    ledger_name: str
+    `is_chosen` where the request named the ledger.
+    """
+
+    books: Books
+    ledgers: Ledgers
     settings: LedgerSettings
     database: AsyncEngine
     probes: Probes
     streams: Streams
-    feed: Feed
-    processor: CommandProcessor
     currencies: Currencies
     workers: Workers
+    is_chosen: bool = False
+
+    @property
+    def ledger_id(self) -> int:
+        return self.books.ledger_id
+
+    @property
+    def ledger_name(self) -> str:
+        return self.books.name
+
+    @property
+    def processor(self) -> CommandProcessor:
+        return self.books.processor
+
+    @property
+    def feed(self) -> Feed:
+        return self.books.feed
+
+    async def named(self, name: str) -> "Resources":
+        """Return what is held for the ledger of this name. Raises UnknownLedger."""
+        books = await self.ledgers.named(name)
+        if books is None:
+            raise UnknownLedger(f"there is no ledger {name}", ledger=name)
+        return replace(self, books=books, is_chosen=True)
+
+    async def of_account(self, account_id: UUID) -> "Resources":
+        """Return what is held for the account's ledger, unless the request named one."""
+        if self.is_chosen:
+            return self
+        books = await self.ledgers.of_account(account_id)
+        return self if books is self.books else replace(self, books=books)
 
     def stop_sending(self) -> None:
         """End the answers that do not end by themselves, for the server waits for them."""
-        self.feed.stop()
+        self.ledgers.stop_sending()
         self.streams.stop()
 
 
-async def _resources(request: Request) -> Resources:
-    found: Resources = request.app.state.resources
-    return found
+async def _resources(
+    request: Request,
+    ledger: Annotated[
+        str | None,
+        Query(
+            pattern=LEDGER_PATTERN,
+            description="whose books; without it those of the account that the request names, "
+            "else `main`",
+        ),
+    ] = None,
+) -> Resources:
+    held: Resources = request.app.state.resources
+    if ledger is not None:
+        return await held.named(ledger)
+    named = request.path_params.get("account_id") or request.query_params.get("account_id")
+    if named is None:
+        return held
+    try:
+        return await held.of_account(UUID(named))
+    except ValueError:  # which the route itself refuses
+        return held
 
 
 Held = Annotated[Resources, Depends(_resources)]

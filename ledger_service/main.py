@@ -8,17 +8,18 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from ledger_service.api import accounts, batches, events, transactions, transfers
+from ledger_service.api import accounts, batches, events, ledgers, transactions, transfers
 from ledger_service.api.answers import TRANSFER_PATH
 from ledger_service.api.bodies import ACCOUNT_EXAMPLE, OTHER_ACCOUNT_EXAMPLE, TRANSACTION_EXAMPLE
 from ledger_service.api.verdicts import BATCH_PATH
 from ledger_service.dependencies import Resources
 from ledger_service.feed import Feed
+from ledger_service.ledgers import Books, Ledgers
 from ledger_service.processor import CommandProcessor
 from ledger_service.repositories.accounts import head_now
 from ledger_service.repositories.examples import example_ids
 from ledger_service.settings import LedgerSettings
-from ledger_service.tables import MAIN_LEDGER_ID, MAIN_LEDGER_NAME
+from ledger_service.tables import MAIN_LEDGER_ID
 from shared.database import Probes, open_database
 from shared.http import create_service
 from shared.logging import configure_logging
@@ -47,13 +48,13 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
         configure_logging("ledger", settings.log_level)
         app.state.resources = held = _open(settings)
         await held.probes.start()
-        held.processor.start()
+        held.ledgers.start()
         gc.set_threshold(*_GC_THRESHOLDS)
         try:
             with stop_signal_calls(held.stop_sending):
                 yield
         finally:
-            await held.processor.stop()
+            await held.ledgers.stop()
             held.workers.close()
             await held.probes.stop()
             await held.database.dispose()
@@ -74,7 +75,10 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
         lifespan=lifespan,
         readiness=_readiness,
         examples=_examples,
-        routers=[module.router for module in (accounts, transfers, batches, transactions, events)],
+        routers=[
+            module.router
+            for module in (accounts, transfers, batches, transactions, events, ledgers)
+        ],
     )
 
 
@@ -86,29 +90,34 @@ def _open(settings: LedgerSettings) -> Resources:
         pool_size=settings.pool_size,
         statement_timeout_ms=settings.statement_timeout_ms,
     )
-    feed = Feed(database, MAIN_LEDGER_ID)
-    return Resources(
-        ledger_id=MAIN_LEDGER_ID,
-        ledger_name=MAIN_LEDGER_NAME,
-        settings=settings,
-        database=database,
-        probes=Probes(
-            url,
-            application_name="kairon ledger probes",
-            statement_timeout_ms=settings.statement_timeout_ms,
-        ),
-        feed=feed,
-        streams=Streams(
-            url, application_name="kairon ledger streams", streams_max=settings.streams_max
-        ),
-        processor=CommandProcessor(
+    probes = Probes(
+        url,
+        application_name="kairon ledger probes",
+        statement_timeout_ms=settings.statement_timeout_ms,
+    )
+
+    def open_books(ledger_id: int, name: str) -> Books:
+        feed = Feed(database, ledger_id)
+        processor = CommandProcessor(
             database_url=url,
-            ledger_id=MAIN_LEDGER_ID,
+            ledger_id=ledger_id,
             queue_max=settings.queue_max,
             batch_max=settings.batch_max,
             answer_seconds_max=settings.answer_seconds_max,
             synchronous_commit=settings.synchronous_commit,
             on_commit=feed.notify,
+        )
+        return Books(ledger_id, name, processor, feed)
+
+    ledgers = Ledgers(probes, open_books)
+    return Resources(
+        books=ledgers.main,
+        ledgers=ledgers,
+        settings=settings,
+        database=database,
+        probes=probes,
+        streams=Streams(
+            url, application_name="kairon ledger streams", streams_max=settings.streams_max
         ),
         currencies=Currencies(settings.assets),
         workers=Workers(settings.workers),

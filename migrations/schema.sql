@@ -404,6 +404,8 @@ ALTER TABLE ledger.reversals ENABLE ALWAYS TRIGGER refuse_change;
 
 ALTER TABLE ledger.reversals ENABLE ALWAYS TRIGGER refuse_truncate;
 
+GRANT INSERT (ledger_id, name) ON ledger.ledgers TO ledger_app;
+
 GRANT SELECT, INSERT ON ledger.reversals TO ledger_app;
 
 GRANT SELECT, INSERT, UPDATE ON ledger.holds, ledger.periods TO ledger_app;

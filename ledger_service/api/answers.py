@@ -50,13 +50,13 @@ class Answer(NamedTuple):
     document: str
 
 
-def render(outcome: Outcome, path: str) -> Answer:
+def render(outcome: Outcome, path: str, ledger: str) -> Answer:
     """Return the answer to a command that came to `path`: 201, or 422 with the refusal.
 
     Raises KeyReused.
     """
     if isinstance(outcome, Posted):
-        return Answer(201, posted_text(outcome.entry, outcome.events))
+        return Answer(201, posted_text(outcome.entry, outcome.events, ledger))
     error = outcome_error(outcome)
     if isinstance(error, KeyReused):
         raise error
@@ -71,12 +71,15 @@ def outcome_error(outcome: Outcome) -> AppError:
     return KeyReused("this Idempotency-Key came with another request before")
 
 
-def posted_text(entry: Entry, events: Sequence[Event]) -> str:
+def posted_text(entry: Entry, events: Sequence[Event], ledger: str) -> str:
     """Return what an entry made, as the model that its route declares shows it."""
     body = entry.body
     if isinstance(body, Transferred):
         return f'{transaction_text(entry)[:-1]},"balances":{balances_text(events, body.scale)}}}'
-    return json_text(_DOCUMENTS[entry.kind](entry, events))
+    document = _DOCUMENTS[entry.kind](entry, events)
+    if "ledger" in document:
+        document["ledger"] = ledger
+    return json_text(document)
 
 
 # What each other kind of entry has made.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from asyncpg.pgproto import pgproto
 from pydantic import TypeAdapter
@@ -62,6 +63,11 @@ def pack_batch(mode: BatchMode, items: Sequence[BatchItem], key: str | None) -> 
         for start in range(0, len(rows), SLICE_ITEMS)
     ]
     return ReadBatch(mode, batch_key(key, mode, items), slices)
+
+
+def first_source(batch: ReadBatch) -> UUID:
+    """Return the account that the first transfer of the batch debits."""
+    return UUID(bytes=marshal.loads(batch.slices[0])[0][0])  # noqa: S302 - we made it ourselves
 
 
 def asked_of(packed: bytes, currencies: Currencies) -> list[Asked]:

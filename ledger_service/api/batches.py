@@ -1,6 +1,7 @@
 """The route that moves money in thousands of transfers at a time."""
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -11,8 +12,15 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-from ledger_service.api.batch_reader import ReadBatch, asked_of, pack_batch, read_batch
+from ledger_service.api.batch_reader import (
+    ReadBatch,
+    asked_of,
+    first_source,
+    pack_batch,
+    read_batch,
+)
 from ledger_service.api.bodies import BatchBody, BatchMode, BatchOut
+from ledger_service.api.submit import DryRun
 from ledger_service.api.verdicts import BatchRefused, Verdicts, batch_refused, raise_if_reused
 from ledger_service.dependencies import Held, Resources
 from ledger_service.domain.batch import Group, Outcome, Posted
@@ -26,6 +34,7 @@ from shared.strict_json import StrictJSONRoute, StrictRequest
 
 CHUNK_SLICES = 40
 """Slices of an independent batch that are committed together: single ones come in between."""
+_WITH_LEDGER = re.compile(rb"(?:(mode=[a-z]+)&)?ledger=([a-z][a-z0-9-]{0,62})")
 OTHER_PROCESS_BYTES_MIN = 131_072
 """A smaller body is read faster than it is sent to another process."""
 
@@ -106,6 +115,7 @@ async def post_batch(
     mode: Annotated[
         BatchMode | None, Query(description="for NDJSON, which has no place for it")
     ] = None,
+    dry_run: DryRun = False,
     accept: Annotated[
         str | None, Header(description=f"`{NDJSON}` gives the verdicts alone, one a line")
     ] = None,
@@ -120,7 +130,10 @@ async def post_batch(
     if mode is not None and mode != body.mode:
         raise InvalidRequest("`?mode=` is for NDJSON; the body says otherwise")
     batch = pack_batch(body.mode, body.transfers, key)
-    answer = await _post(held, batch, as_lines=_wants_lines(accept))
+    if dry_run:
+        answer = await _try(held, batch, as_lines=_wants_lines(accept))
+    else:
+        answer = await _post(held, batch, as_lines=_wants_lines(accept))
     return Response(answer.body, answer.status, media_type=answer.media_type)
 
 
@@ -132,6 +145,9 @@ class LeanBatch:
 
     async def __call__(self, request: LeanRequest) -> LeanAnswer | None:
         held: Resources = request.state.resources
+        query = request.query
+        if named := _WITH_LEDGER.fullmatch(query):
+            held, query = await held.named(named[2].decode()), named[1] or b""
         is_lines = request.headers.get(b"content-type") == NDJSON.encode()
         try:
             key = plain_key(request.header(b"idempotency-key"))
@@ -139,7 +155,7 @@ class LeanBatch:
             return None
         if not (request.is_json or is_lines):
             return None
-        read = partial(read_batch, request.body, request.query, key, is_json=not is_lines)
+        read = partial(read_batch, request.body, query, key, is_json=not is_lines)
         is_large = len(request.body) >= OTHER_PROCESS_BYTES_MIN
         try:
             fields = await held.workers(read) if is_large else read()
@@ -151,7 +167,21 @@ class LeanBatch:
         return await _post(held, ReadBatch(*fields), as_lines=as_lines)
 
 
+async def _try(held: Resources, batch: ReadBatch, *, as_lines: bool) -> LeanAnswer:
+    """Return the verdicts that the batch would get now, decided together and then forgotten."""
+    held = await held.of_account(first_source(batch))
+    asked = [one for packed in batch.slices for one in asked_of(packed, held.currencies)]
+    is_atomic = batch.mode == "atomic"
+    outcomes = await held.processor.submit(Group(asked, is_atomic=is_atomic, is_dry=True))
+    if is_atomic and not isinstance(outcomes[0], Posted):
+        raise batch_refused(outcomes[0])
+    verdicts = Verdicts()
+    verdicts.add(outcomes)
+    return verdicts.answer(batch.mode, as_lines=as_lines)
+
+
 async def _post(held: Resources, batch: ReadBatch, *, as_lines: bool) -> LeanAnswer:
+    held = await held.of_account(first_source(batch))
     key = None if batch.key is None else Key(*batch.key)
     verdicts = Verdicts()
     if batch.mode == "independent":

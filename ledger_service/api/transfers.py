@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 from ledger_service.api.answers import TRANSFER_PATH, refusal_error, render
 from ledger_service.api.bodies import PostedOut, TransferBody
 from ledger_service.api.keys import transfer_key
-from ledger_service.api.submit import submit
+from ledger_service.api.submit import DryRun, held_for, submit
 from ledger_service.dependencies import Held, Resources
 from ledger_service.domain.batch import Declined, Group, Posted
 from ledger_service.domain.commands import Asked, Transfer
@@ -29,14 +29,17 @@ router = APIRouter(prefix="/ledger/transfer", tags=["transactions"], route_class
     responses=body_responses()
     | problem_responses(*map(refusal_error, Refusal), KeyReused, KeyInFlight, QueueFull),
 )
-async def transfer(body: TransferBody, held: Held, key: KeyHeader) -> Response:
+async def transfer(
+    body: TransferBody, held: Held, key: KeyHeader, dry_run: DryRun = False
+) -> Response:
     """Debit the source and credit the destination, both or neither.
 
     A refusal (422) names its rule in `code` and carries the numbers. With an `Idempotency-Key` a
     retry gets the first answer again, whether it was accepted or refused.
     """
+    held = await held.of_account(body.source_account_id)
     command = transfer_command(body, held)
-    return await submit(held, command, transfer_key(key, body), TRANSFER_PATH)
+    return await submit(held, command, transfer_key(key, body), TRANSFER_PATH, dry_run=dry_run)
 
 
 def transfer_command(body: TransferBody, held: Resources) -> Transfer:
@@ -62,17 +65,19 @@ class LeanTransfer:
         self._bodies = TypeAdapter(TransferBody)
 
     async def __call__(self, request: LeanRequest) -> LeanAnswer | None:
-        if not request.is_json or request.query:
+        if not request.is_json:
             return None
         try:
             key = plain_key(request.header(b"idempotency-key"))
             body = self._bodies.validate_python(read_json(request.body))
         except ValueError:
             return None
-        held: Resources = request.state.resources
+        held = await held_for(request, body.source_account_id)
+        if held is None:
+            return None
         asked = Asked(transfer_command(body, held), transfer_key(key, body))
         (outcome,) = await held.processor.submit(Group((asked,)))
-        status, document = render(outcome, TRANSFER_PATH)
+        status, document = render(outcome, TRANSFER_PATH, held.ledger_name)
         is_replayed = isinstance(outcome, Posted | Declined) and outcome.is_replayed
         media_type = "application/json" if status < 400 else MEDIA_TYPE
         headers = REPLAYED if is_replayed else ()

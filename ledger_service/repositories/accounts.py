@@ -97,5 +97,13 @@ async def head_now(database: AsyncEngine, ledger_id: int) -> HeadNow:
         return HeadNow(**(await connection.execute(statement)).mappings().one())
 
 
+async def all_heads(database: AsyncEngine) -> list[HeadNow]:
+    """Return where each ledger's history ends, in the order in which ledgers were added."""
+    statement = select(ledgers.c.name, ledgers.c.last_seq, ledgers.c.last_recorded_at)
+    async with database.connect() as connection:
+        rows = await connection.execute(statement.order_by(ledgers.c.ledger_id))
+        return [HeadNow(**row) for row in rows.mappings()]
+
+
 def _accounts(ledger_id: int) -> Select[Any]:
     return select(*_ACCOUNT).where(accounts.c.ledger_id == ledger_id)

@@ -200,6 +200,7 @@ def _refuse_changes_of_reversals() -> None:
 
 
 def _grant() -> None:
+    op.execute("GRANT INSERT (ledger_id, name) ON ledger.ledgers TO ledger_app")
     op.execute("GRANT SELECT, INSERT ON ledger.reversals TO ledger_app")
     op.execute("GRANT SELECT, INSERT, UPDATE ON ledger.holds, ledger.periods TO ledger_app")
     op.execute(
