@@ -83,7 +83,7 @@ async def list_accounts(
     )
     following = None if last is None else encode_cursor("accounts", last)
     return {
-        "accounts": [_account_out(row) for row in rows],
+        "accounts": [_account_out(row, held.ledger_name) for row in rows],
         "next_cursor": following,
         "next": following and next_link(request, following),
     }
@@ -100,7 +100,7 @@ async def get_account(account_id: AccountId, held: Held) -> dict[str, Any]:
     row = await find_account(held.database, held.ledger_id, account_id)
     if row is None:
         raise _no_account(account_id)
-    return _account_out(row)
+    return _account_out(row, held.ledger_name)
 
 
 @router.get(
@@ -141,7 +141,7 @@ def _overdraft_limit(body: OpenAccountBody, held: Held) -> str | None:
     return limit or policy
 
 
-def _account_out(row: RowMapping) -> dict[str, Any]:
+def _account_out(row: RowMapping, ledger: str) -> dict[str, Any]:
     facts = AccountFacts(
         account_id=row["account_id"],
         currency=row["currency"],
@@ -156,7 +156,8 @@ def _account_out(row: RowMapping) -> dict[str, Any]:
         code=row["code"],
         version=row["version"],
     )
-    return account_document(facts, row["metadata"], row["opened_seq"], row["opened_at"])
+    document = account_document(facts, row["metadata"], row["opened_seq"], row["opened_at"])
+    return document | {"ledger": ledger}
 
 
 def _no_account(account_id: UUID) -> NotFound:
