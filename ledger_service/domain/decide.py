@@ -4,16 +4,29 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from ledger_service.domain.commands import Command, OpenAccount, Transfer
+from ledger_service.domain.commands import (
+    Command,
+    Exchange,
+    OpenAccount,
+    Reverse,
+    Transact,
+    Transfer,
+)
 from ledger_service.domain.entries import Entry
 from ledger_service.domain.refusals import Refused
 from ledger_service.domain.rules.accounts import open_account
+from ledger_service.domain.rules.exchanges import exchange
+from ledger_service.domain.rules.reversals import reverse
+from ledger_service.domain.rules.transactions import transact
 from ledger_service.domain.rules.transfers import transfer
 from ledger_service.domain.state import State
 
 _RULES: dict[type, Callable[[State, Any, datetime], Entry | Refused]] = {
     Transfer: transfer,
     OpenAccount: open_account,
+    Transact: transact,
+    Exchange: exchange,
+    Reverse: reverse,
 }
 
 
