@@ -1,0 +1,1 @@
+"""Random histories of every command against a small model of the books."""
