@@ -25,7 +25,15 @@ from shared.database import schema_metadata
 SCHEMA = "ledger"
 MAIN_LEDGER_ID = 1
 MAIN_LEDGER_NAME = "main"
-APPEND_ONLY = ("journal", "events", "idempotency", "reversals")
+APPEND_ONLY = (
+    "journal",
+    "events",
+    "idempotency",
+    "reversals",
+    "seals",
+    "seal_leaves",
+    "seal_blocks",
+)
 metadata = schema_metadata(SCHEMA)
 
 
@@ -110,7 +118,9 @@ journal = Table(
         "ledger_id",
         "effective_at",
         "seq",
-        postgresql_where=text("kind <> 'account_opened'"),
+        postgresql_where=text(
+            "kind IN ('transfer', 'transaction', 'exchange', 'reversal', 'hold_captured')"
+        ),
     ),
     Index(
         "ix_journal__reference",
@@ -189,6 +199,12 @@ idempotency = Table(
     CheckConstraint("octet_length(key_hash) = 16", name="key_hash_length"),
     CheckConstraint("octet_length(fingerprint) = 16", name="fingerprint_length"),
     CheckConstraint("seq IS NULL OR refusal IS NULL", name="one_outcome"),
+    Index(
+        "ix_idempotency__recorded_at",
+        "recorded_at",
+        postgresql_using="brin",
+        postgresql_with={"autosummarize": True},
+    ),
     comment="append-only: the first outcome under each Idempotency-Key, kept for ever: an entry, "
     "a refusal, or neither where the key stands for a batch",
 )
@@ -250,4 +266,52 @@ periods = Table(
     CheckConstraint("status IN ('open', 'soft', 'hard')", name="status_known"),
     CheckConstraint("late IN ('refuse', 'next_open_day')", name="late_known"),
     comment="projection: stretches of effective time, and whether they are closed",
+)
+
+seals = Table(
+    "seals",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("entries_size", BigInteger, nullable=False),
+    Column("entries_root", LargeBinary, nullable=False),
+    Column("entries_frontier", LargeBinary, nullable=False),
+    Column("keys_size", BigInteger, nullable=False),
+    Column("keys_root", LargeBinary, nullable=False),
+    Column("keys_frontier", LargeBinary, nullable=False),
+    _instant("keys_before"),
+    _instant("sealed_at"),
+    CheckConstraint("number > 0 AND entries_size > 0 AND keys_size >= 0", name="sizes_in_range"),
+    CheckConstraint(
+        "octet_length(entries_root) = 32 AND octet_length(keys_root) = 32", name="roots_are_sha256"
+    ),
+    comment="append-only: roots of the two Merkle trees, over the entries up to entries_size and "
+    "the keys of before keys_before",
+)
+
+seal_leaves = Table(
+    "seal_leaves",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("tree", Text, primary_key=True),
+    Column("first_index", BigInteger, primary_key=True),
+    Column("hashes", LargeBinary, nullable=False),
+    CheckConstraint("tree IN ('entries', 'keys')", name="tree_known"),
+    CheckConstraint(
+        "octet_length(hashes) > 0 AND octet_length(hashes) % 32 = 0", name="hashes_are_whole"
+    ),
+    comment="append-only: hashes of leaves one behind the other, from the leaf first_index on",
+)
+
+seal_blocks = Table(
+    "seal_blocks",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("tree", Text, primary_key=True),
+    Column("level", SmallInteger, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("root", LargeBinary, nullable=False),
+    CheckConstraint("tree IN ('entries', 'keys')", name="tree_known"),
+    CheckConstraint("octet_length(root) = 32", name="root_is_sha256"),
+    comment="append-only: roots of complete subtrees of 256^level leaves, for proofs of few rows",
 )

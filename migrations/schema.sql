@@ -335,6 +335,10 @@ ALTER TABLE ledger.journal DROP CONSTRAINT ck_journal__kind_known;
 
 ALTER TABLE ledger.journal ADD CONSTRAINT ck_journal__kind_known CHECK (kind IN ('account_opened', 'account_changed', 'transfer', 'transaction', 'exchange', 'reversal', 'hold_placed', 'hold_increased', 'hold_captured', 'hold_released', 'hold_voided', 'hold_expired', 'period_opened', 'period_closed', 'period_reopened'));
 
+DROP INDEX ledger.ix_journal__effective;
+
+CREATE INDEX ix_journal__effective ON ledger.journal (ledger_id, effective_at, seq) WHERE kind IN ('transfer', 'transaction', 'exchange', 'reversal', 'hold_captured');
+
 CREATE INDEX ix_journal__account_changes ON ledger.journal (ledger_id, (payload #>> '{facts,account_id}'), seq) WHERE kind = 'account_changed';
 
 CREATE INDEX ix_journal__holds ON ledger.journal (ledger_id, (payload #>> '{hold,hold_id}'), seq) WHERE kind LIKE 'hold\_%';
@@ -415,6 +419,93 @@ GRANT UPDATE (held_debits_minor, held_credits_minor) ON ledger.balances TO ledge
 GRANT UPDATE (floor_minor, ceiling_minor, limits_on, frozen, status, code, metadata, version) ON ledger.accounts TO ledger_app;
 
 UPDATE ledger.alembic_version SET version_num='0003' WHERE ledger.alembic_version.version_num = '0002';
+
+-- Running upgrade 0003 -> 0004
+
+CREATE INDEX ix_idempotency__recorded_at ON ledger.idempotency USING brin (recorded_at) WITH (autosummarize = true);
+
+CREATE TABLE ledger.seals (
+    ledger_id INTEGER NOT NULL, 
+    number BIGINT NOT NULL, 
+    entries_size BIGINT NOT NULL, 
+    entries_root BYTEA NOT NULL, 
+    entries_frontier BYTEA NOT NULL, 
+    keys_size BIGINT NOT NULL, 
+    keys_root BYTEA NOT NULL, 
+    keys_frontier BYTEA NOT NULL, 
+    keys_before TIMESTAMP WITH TIME ZONE NOT NULL, 
+    sealed_at TIMESTAMP WITH TIME ZONE NOT NULL, 
+    CONSTRAINT pk_seals PRIMARY KEY (ledger_id, number), 
+    CONSTRAINT ck_seals__sizes_in_range CHECK (number > 0 AND entries_size > 0 AND keys_size >= 0), 
+    CONSTRAINT ck_seals__roots_are_sha256 CHECK (octet_length(entries_root) = 32 AND octet_length(keys_root) = 32)
+);
+
+COMMENT ON TABLE ledger.seals IS 'append-only: roots of the two Merkle trees, over the entries up to entries_size and the keys of before keys_before';
+
+CREATE TABLE ledger.seal_leaves (
+    ledger_id INTEGER NOT NULL, 
+    tree TEXT NOT NULL, 
+    first_index BIGINT NOT NULL, 
+    hashes BYTEA NOT NULL, 
+    CONSTRAINT pk_seal_leaves PRIMARY KEY (ledger_id, tree, first_index), 
+    CONSTRAINT ck_seal_leaves__tree_known CHECK (tree IN ('entries', 'keys')), 
+    CONSTRAINT ck_seal_leaves__hashes_are_whole CHECK (octet_length(hashes) > 0 AND octet_length(hashes) % 32 = 0)
+);
+
+COMMENT ON TABLE ledger.seal_leaves IS 'append-only: hashes of leaves one behind the other, from the leaf first_index on';
+
+ALTER TABLE ledger.seal_leaves ALTER COLUMN hashes SET STORAGE EXTERNAL;
+
+CREATE TABLE ledger.seal_blocks (
+    ledger_id INTEGER NOT NULL, 
+    tree TEXT NOT NULL, 
+    level SMALLINT NOT NULL, 
+    position BIGINT NOT NULL, 
+    root BYTEA NOT NULL, 
+    CONSTRAINT pk_seal_blocks PRIMARY KEY (ledger_id, tree, level, position), 
+    CONSTRAINT ck_seal_blocks__tree_known CHECK (tree IN ('entries', 'keys')), 
+    CONSTRAINT ck_seal_blocks__root_is_sha256 CHECK (octet_length(root) = 32)
+);
+
+COMMENT ON TABLE ledger.seal_blocks IS 'append-only: roots of complete subtrees of 256^level leaves, for proofs of few rows';
+
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON ledger.seals
+            FOR EACH ROW EXECUTE FUNCTION ledger.refuse_change();
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON ledger.seals
+            FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+
+ALTER TABLE ledger.seals ENABLE ALWAYS TRIGGER refuse_change;
+
+ALTER TABLE ledger.seals ENABLE ALWAYS TRIGGER refuse_truncate;
+
+GRANT SELECT, INSERT ON ledger.seals TO ledger_app;
+
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON ledger.seal_leaves
+            FOR EACH ROW EXECUTE FUNCTION ledger.refuse_change();
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON ledger.seal_leaves
+            FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+
+ALTER TABLE ledger.seal_leaves ENABLE ALWAYS TRIGGER refuse_change;
+
+ALTER TABLE ledger.seal_leaves ENABLE ALWAYS TRIGGER refuse_truncate;
+
+GRANT SELECT, INSERT ON ledger.seal_leaves TO ledger_app;
+
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON ledger.seal_blocks
+            FOR EACH ROW EXECUTE FUNCTION ledger.refuse_change();
+
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON ledger.seal_blocks
+            FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+
+ALTER TABLE ledger.seal_blocks ENABLE ALWAYS TRIGGER refuse_change;
+
+ALTER TABLE ledger.seal_blocks ENABLE ALWAYS TRIGGER refuse_truncate;
+
+GRANT SELECT, INSERT ON ledger.seal_blocks TO ledger_app;
+
+UPDATE ledger.alembic_version SET version_num='0004' WHERE ledger.alembic_version.version_num = '0003';
 
 COMMIT;
 
