@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from ledger_service.api.bodies import BATCH_ITEMS_MAX, BatchItem, BatchMode
 from ledger_service.api.keys import batch_key, item_key
-from ledger_service.domain.commands import Asked, Key, Transfer
+from ledger_service.domain.commands import Asked, Condition, Key, Transfer
 from shared.ids import new_id
 from shared.lean import read_json
 from shared.money import Currencies
@@ -86,6 +86,9 @@ def asked_of(packed: bytes, currencies: Currencies) -> list[Asked]:
                 reference,
                 None if effective_at is None else datetime.fromisoformat(effective_at),
                 metadata,
+                tuple(Condition(uuid(one), *rest) for one, *rest in conditions)
+                if conditions
+                else (),
             ),
             None if key_hash is None else Key(key_hash, fingerprint),
         )
@@ -97,6 +100,7 @@ def asked_of(packed: bytes, currencies: Currencies) -> list[Asked]:
             reference,
             effective_at,
             metadata,
+            conditions,
             key_hash,
             fingerprint,
         ) in marshal.loads(packed)  # noqa: S302 - we made it ourselves
@@ -112,6 +116,9 @@ def _row(item: BatchItem, key: Key | None) -> tuple[Any, ...]:
         item.reference,
         None if item.effective_at is None else item.effective_at.isoformat(),
         item.metadata,
+        [(one.account_id.bytes, one.expected_position, one.min_balance_after) for one in conditions]
+        if (conditions := item.conditions)
+        else None,
         None if key is None else key.key_hash,
         None if key is None else key.fingerprint,
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ledger_service.api.conditions import Conditions
 from ledger_service.domain.model import AccountType, Direction, Freeze, LimitsOn
 from shared.idempotency import KEY_CHARS_MAX, KEY_PATTERN
 from shared.ids import Id
@@ -114,6 +115,7 @@ class TransferBody(_In):
         description="when it counts (RFC 3339 with offset), not in the future; now if left out",
     )
     metadata: Metadata = Field(default_factory=dict)
+    conditions: Conditions
 
 
 class BatchItem(TransferBody):

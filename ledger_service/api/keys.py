@@ -52,15 +52,18 @@ def item_key(batch: str | None, place: int, item: BatchItem) -> Key | None:
 
 def transfer_fingerprint(body: TransferBody) -> bytes:
     """Return the hash that tells one transfer's request from another."""
-    effective_at, metadata, reference = "null", "{}", "null"
+    effective_at, metadata, reference, conditions = "null", "{}", "null", ""
     if body.effective_at is not None:
         effective_at = json.dumps(body.model_dump(mode="json")["effective_at"])
     if body.metadata:
         metadata = _sorted(body.metadata)
     if body.reference is not None:
         reference = encode_basestring_ascii(body.reference)
+    if body.conditions:  # left out where there are none: keys outlive the programs that hash them
+        asked = [one.model_dump(mode="json") for one in body.conditions]
+        conditions = f'"conditions":{_sorted(asked)},'
     canonical = (
-        f'["transfer",{{"amount":{encode_basestring_ascii(body.amount)},'
+        f'["transfer",{{"amount":{encode_basestring_ascii(body.amount)},{conditions}'
         f'"currency":"{body.currency}",'
         f'"destination_account_id":"{body.destination_account_id}","effective_at":{effective_at},'
         f'"metadata":{metadata},"reference":{reference},'

@@ -5,6 +5,7 @@ from pydantic import TypeAdapter
 
 from ledger_service.api.answers import TRANSFER_PATH, refusal_error, render
 from ledger_service.api.bodies import PostedOut, TransferBody
+from ledger_service.api.conditions import conditions_of
 from ledger_service.api.keys import transfer_key
 from ledger_service.api.submit import DryRun, held_for, submit
 from ledger_service.dependencies import Held, Resources
@@ -54,6 +55,7 @@ def transfer_command(body: TransferBody, held: Resources) -> Transfer:
         body.reference,
         body.effective_at,
         body.metadata,
+        conditions_of(body.conditions) if body.conditions else (),
     )
 
 
