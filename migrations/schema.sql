@@ -507,6 +507,56 @@ GRANT SELECT, INSERT ON ledger.seal_blocks TO ledger_app;
 
 UPDATE ledger.alembic_version SET version_num='0004' WHERE ledger.alembic_version.version_num = '0003';
 
+-- Running upgrade 0004 -> 0005
+
+CREATE TABLE ledger.webhooks (
+    ledger_id INTEGER NOT NULL, 
+    webhook_id UUID NOT NULL, 
+    url TEXT NOT NULL, 
+    secret TEXT NOT NULL, 
+    kinds TEXT[], 
+    status TEXT NOT NULL, 
+    next_seq BIGINT NOT NULL, 
+    attempts INTEGER NOT NULL, 
+    next_attempt_at TIMESTAMP WITH TIME ZONE, 
+    lease_id UUID, 
+    leased_until TIMESTAMP WITH TIME ZONE, 
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL, 
+    CONSTRAINT pk_webhooks PRIMARY KEY (ledger_id, webhook_id), 
+    CONSTRAINT ck_webhooks__status_known CHECK (status IN ('active', 'failing', 'paused')), 
+    CONSTRAINT ck_webhooks__next_seq_positive CHECK (next_seq > 0), 
+    CONSTRAINT ck_webhooks__attempts_not_negative CHECK (attempts >= 0), 
+    CONSTRAINT ck_webhooks__lease_ends CHECK ((lease_id IS NULL) = (leased_until IS NULL))
+)
+ WITH (fillfactor = 50);
+
+COMMENT ON TABLE ledger.webhooks IS 'configuration: who is told of entries, and which entry comes next';
+
+CREATE TABLE ledger.webhook_deliveries (
+    delivery_id BIGINT GENERATED ALWAYS AS IDENTITY, 
+    ledger_id INTEGER NOT NULL, 
+    webhook_id UUID NOT NULL, 
+    seq BIGINT, 
+    attempt INTEGER NOT NULL, 
+    at TIMESTAMP WITH TIME ZONE NOT NULL, 
+    status_code SMALLINT, 
+    error TEXT, 
+    milliseconds INTEGER NOT NULL, 
+    CONSTRAINT pk_webhook_deliveries PRIMARY KEY (delivery_id), 
+    CONSTRAINT ck_webhook_deliveries__attempt_positive CHECK (attempt > 0), 
+    CONSTRAINT ck_webhook_deliveries__one_outcome CHECK (num_nonnulls(status_code, error) = 1)
+);
+
+COMMENT ON TABLE ledger.webhook_deliveries IS 'log of attempts: what came of each; seq is null for a test';
+
+CREATE INDEX ix_webhook_deliveries__webhook ON ledger.webhook_deliveries (ledger_id, webhook_id, delivery_id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.webhooks TO ledger_app;
+
+GRANT SELECT, INSERT ON ledger.webhook_deliveries TO ledger_app;
+
+UPDATE ledger.alembic_version SET version_num='0005' WHERE ledger.alembic_version.version_num = '0004';
+
 COMMIT;
 
 RESET ROLE;
