@@ -30,9 +30,9 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.repositories.rows import (
-    ACCOUNT_OPENED,
     Range,
     effective_within,
+    is_transaction,
     seq_within,
 )
 from ledger_service.tables import journal
@@ -96,12 +96,13 @@ def entries_scan(
     It sets the conditions that its index answers; `entries_filter` has the others. With `again`
     the entry at the key comes once more: it may have more lines.
     """
-    conditions = [journal.c.ledger_id == ledger_id, journal.c.kind != ACCOUNT_OPENED]
+    conditions = [journal.c.ledger_id == ledger_id]
     if wanted.reference is not None:
         order = ["seq"]
         conditions += [journal.c.reference == wanted.reference, *seq_within(journal.c.seq, wanted)]
     else:
         order = ["effective_at", "seq"]
+        conditions.append(is_transaction(journal.c.kind))
         begun = wanted if after is None else replace(wanted, effective_from=None)
         conditions += effective_within(journal.c.effective_at, begun)  # never two lower bounds
     key = [journal.c[name] for name in order]
@@ -113,7 +114,11 @@ def entries_scan(
 
 def entries_filter(found: Subquery, wanted: Range) -> list[ColumnElement[bool]]:
     """Return what the walk of `entries_scan` leaves to be asked of each entry."""
-    return [*effective_within(found.c.effective_at, wanted), *seq_within(found.c.seq, wanted)]
+    return [
+        is_transaction(found.c.kind),
+        *effective_within(found.c.effective_at, wanted),
+        *seq_within(found.c.seq, wanted),
+    ]
 
 
 def bounded_page(

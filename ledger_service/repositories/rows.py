@@ -7,9 +7,11 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, case, func, literal, literal_column, null
 
+from ledger_service.domain.entries import MOVING_KINDS
+
 USER_TEXTS = frozenset({"reference", "description", "counterparty"})
-# A literal, not a parameter: only then does the planner know that a partial index fits.
-ACCOUNT_OPENED: ColumnElement[str] = literal_column("'account_opened'")
+# Literals, not parameters: only then does the planner know that a partial index fits.
+_MOVING: list[ColumnElement[str]] = [literal_column(f"'{kind}'") for kind in MOVING_KINDS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,11 @@ class Range:
             and self.account_id is None
             and self.reference is None
         )
+
+
+def is_transaction(kind: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a journal entry moves money."""
+    return kind.in_(_MOVING)
 
 
 def text_member(payload: ColumnElement[Any], name: str) -> ColumnElement[str | None]:

@@ -1,7 +1,8 @@
 """Lists of transactions, and single ones; an entry that moves money is a transaction."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -10,13 +11,19 @@ from sqlalchemy import (
     Numeric,
     Select,
     Text,
+    case,
     cast,
+    column,
+    func,
+    literal_column,
     select,
+    text,
     true,
 )
+from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger_service.domain.entries import Entry
+from ledger_service.domain.entries import Entry, EntryKind
 from ledger_service.repositories.pages import (
     Key,
     bounded,
@@ -28,15 +35,15 @@ from ledger_service.repositories.pages import (
     seq_before_effective,
 )
 from ledger_service.repositories.rows import (
-    ACCOUNT_OPENED,
     USER_TEXTS,
     Range,
     effective_within,
+    is_transaction,
     seq_within,
     text_member,
 )
 from ledger_service.state_reader import entry_of
-from ledger_service.tables import events, journal
+from ledger_service.tables import events, journal, reversals
 from shared.rows import (
     Columns,
     decimal_text,
@@ -46,6 +53,17 @@ from shared.rows import (
     stream_columns,
 )
 from shared.streaming import CSV, instant_text
+
+_TRANSFER: ColumnElement[str] = literal_column(f"'{EntryKind.TRANSFER}'")
+_CAPTURE: ColumnElement[str] = literal_column(f"'{EntryKind.HOLD_CAPTURED}'")
+
+
+class Reversal(NamedTuple):
+    """A transaction that reverses another, and how much of each line of that."""
+
+    transaction_id: UUID
+    seq: int
+    amounts_minor: Sequence[int]
 
 
 async def transactions_page(
@@ -70,9 +88,10 @@ def page_statement(ledger_id: int, wanted: Range, after: Key | None, limit: int)
 
 def transactions_stream(ledger_id: int, wanted: Range, media_type: str) -> Select[Any]:
     """Return the statement whose rows a stream of `media_type` sends; CSV has one amount a row."""
-    columns = _columns(journal, as_csv=media_type == CSV)
+    if media_type == CSV:
+        return _csv_stream(ledger_id, wanted)
     return (
-        select(*stream_columns(columns, media_type, user_texts=USER_TEXTS))
+        select(*stream_columns(_columns(journal), media_type, user_texts=USER_TEXTS))
         .where(*_entries(ledger_id, wanted))
         .order_by(journal.c.seq)
     )
@@ -94,6 +113,29 @@ async def find_transaction(
     async with database.connect() as connection:
         row = (await connection.execute(statement)).mappings().one_or_none()
     return None if row is None else entry_of(row)
+
+
+async def find_reversals(
+    database: AsyncEngine, ledger_id: int, transaction_id: UUID
+) -> list[Reversal]:
+    """Return what reverses a transaction, in the order of the history."""
+    statement = (
+        select(reversals.c.reversal_id, reversals.c.seq, reversals.c.amounts_minor)
+        .where(reversals.c.ledger_id == ledger_id, reversals.c.transaction_id == transaction_id)
+        .order_by(reversals.c.seq)
+    )
+    async with database.connect() as connection:
+        return [Reversal(*row) for row in await connection.execute(statement)]
+
+
+def _csv_stream(ledger_id: int, wanted: Range) -> Select[Any]:
+    moved = _moved(journal)
+    return (
+        select(*stream_columns(_csv_columns(moved), CSV, user_texts=USER_TEXTS))
+        .select_from(journal.outerjoin(moved, true()))
+        .where(*_entries(ledger_id, wanted))
+        .order_by(journal.c.seq, moved.c.place)
+    )
 
 
 def _page_of_entries(ledger_id: int, wanted: Range, after: Key | None, limit: int) -> Select[Any]:
@@ -145,23 +187,60 @@ def _entries(ledger_id: int, wanted: Range) -> list[ColumnElement[bool]]:
 
 
 def _transactions(ledger_id: int) -> list[ColumnElement[bool]]:
-    return [journal.c.ledger_id == ledger_id, journal.c.kind != ACCOUNT_OPENED]
+    return [journal.c.ledger_id == ledger_id, is_transaction(journal.c.kind)]
 
 
-def _columns(entry: FromClause, *, as_csv: bool = False) -> Columns:
-    payload = entry.c.payload
-    amount = decimal_text(cast(payload["amount_minor"].astext, Numeric), payload["scale"].astext)
-    currency = plain_text(payload["currency"].astext)
-    moved: Columns = {"amount": amount, "currency": currency}
-    if not as_csv:
-        moved = {"amounts": json_array(json_rows(moved))}
+def _columns(entry: FromClause) -> Columns:
+    return _row(entry, {"amounts": _amounts(entry)})
+
+
+def _csv_columns(moved: FromClause) -> Columns:
+    """Return the columns of one amount: of `moved`, or the only one of the entry itself."""
+    payload, one = journal.c.payload, moved.c.value
+    only = _amount(payload, case((journal.c.kind == _CAPTURE, payload["hold"]), else_=payload))
+    several = _amount(one, one)
+    return _row(
+        journal,
+        {name: plain_text(case((one.is_(None), only[name]), else_=several[name])) for name in only},
+    )
+
+
+def _row(entry: FromClause, amounts: Columns) -> Columns:
     return {
         "transaction_id": entry.c.entry_id,
         "seq": entry.c.seq,
         "reference": entry.c.reference,
-        **moved,
+        **amounts,
         "effective_at": instant_text(entry.c.effective_at),
         "recorded_at": instant_text(entry.c.recorded_at),
-        "description": text_member(payload, "description"),
-        "counterparty": text_member(payload, "counterparty"),
+        "description": text_member(entry.c.payload, "description"),
+        "counterparty": text_member(entry.c.payload, "counterparty"),
+    }
+
+
+def _amounts(entry: FromClause) -> ColumnElement[Any]:
+    """Return what an entry moved as a JSON array, one object a currency."""
+    payload, moved = entry.c.payload, _moved(entry)
+    one = json_rows(_amount(moved.c.value, moved.c.value))
+    several = select(func.string_agg(one, aggregate_order_by(text("','"), moved.c.place)))
+    return case(
+        (entry.c.kind == _TRANSFER, json_array(json_rows(_amount(payload, payload)))),
+        (entry.c.kind == _CAPTURE, json_array(json_rows(_amount(payload, payload["hold"])))),
+        else_=json_array(several.scalar_subquery()),
+    )
+
+
+def _moved(entry: FromClause) -> FromClause:
+    """Return what a transaction of many legs moved in each currency; no rows for other kinds."""
+    elements = func.json_array_elements(entry.c.payload["moved"])
+    value = column("value", JSON)
+    return elements.table_valued(value, with_ordinality="place").render_derived("moved")
+
+
+def _amount(amount: ColumnElement[Any], money: ColumnElement[Any]) -> Columns:
+    """Return the amount that one JSON object has, in the currency that another one names."""
+    minor, scale = cast(amount["amount_minor"].astext, Numeric), money["scale"].astext
+    return {
+        "amount": decimal_text(minor, scale),
+        "currency": plain_text(money["currency"].astext),
     }

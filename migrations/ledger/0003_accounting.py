@@ -18,6 +18,7 @@ KINDS = (
     "'reversal', 'hold_placed', 'hold_increased', 'hold_captured', 'hold_released', "
     "'hold_voided', 'hold_expired', 'period_opened', 'period_closed', 'period_reopened'"
 )
+MOVING_KINDS = "'transfer', 'transaction', 'exchange', 'reversal', 'hold_captured'"
 
 
 def upgrade() -> None:
@@ -83,6 +84,14 @@ def _know_more_kinds() -> None:
     op.drop_constraint(op.f("ck_journal__kind_known"), "journal", schema="ledger")
     op.create_check_constraint(
         op.f("ck_journal__kind_known"), "journal", sa.text(f"kind IN ({KINDS})"), schema="ledger"
+    )
+    op.drop_index("ix_journal__effective", "journal", schema="ledger")
+    op.create_index(
+        "ix_journal__effective",
+        "journal",
+        ["ledger_id", "effective_at", "seq"],
+        schema="ledger",
+        postgresql_where=sa.text(f"kind IN ({MOVING_KINDS})"),
     )
     for name, path, condition in (
         ("account_changes", "{facts,account_id}", "kind = 'account_changed'"),
