@@ -11,7 +11,7 @@ member, which says what it is. They come in this order (version 1):
                "events": [[line, account_id, transaction_id, direction, amount_minor,
                            balance_after_minor, position], …]}}        each entry, in order of seq
     {"key": {"key_hash": "hex", "fingerprint": "hex", "seq": 2, "refusal": null,
-             "recorded_at": "…"}}                     each idempotency key, in order of key_hash
+             "recorded_at": "…"}}      each idempotency key, in order of recorded_at and key_hash
     {"row": {"table": "seals", "values": {…}}}        rows of the tables of seals, as PostgreSQL's
                                                       to_json writes them, without the ledger's id
     {"trailer": {"entries": 2, "events": 2, "keys": 1, "rows": 0, "sha256": "hex"}}
@@ -132,7 +132,7 @@ class ExportWriter:
         self._events += len(events)
 
     def key(self, key: StoredKey) -> None:
-        """Write an idempotency key; they come in the order of key_hash."""
+        """Write an idempotency key; they come in the order of recorded_at, then key_hash."""
         told = {
             "key_hash": key.key_hash.hex(),
             "fingerprint": key.fingerprint.hex(),
