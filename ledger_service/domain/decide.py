@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from ledger_service.domain.commands import (
+    ChangeAccount,
     Command,
     Exchange,
     OpenAccount,
@@ -14,7 +15,7 @@ from ledger_service.domain.commands import (
 )
 from ledger_service.domain.entries import Entry
 from ledger_service.domain.refusals import Refused
-from ledger_service.domain.rules.accounts import open_account
+from ledger_service.domain.rules.accounts import change_account, open_account
 from ledger_service.domain.rules.exchanges import exchange
 from ledger_service.domain.rules.reversals import reverse
 from ledger_service.domain.rules.transactions import transact
@@ -24,6 +25,7 @@ from ledger_service.domain.state import State
 _RULES: dict[type, Callable[[State, Any, datetime], Entry | Refused]] = {
     Transfer: transfer,
     OpenAccount: open_account,
+    ChangeAccount: change_account,
     Transact: transact,
     Exchange: exchange,
     Reverse: reverse,

@@ -16,9 +16,9 @@ class Refusal(Enum):
     UNKNOWN_PERIOD = "unknown_period", "The period does not exist"
     UNKNOWN_CURRENCY = "unknown_currency", "The currency is not known"
     UNKNOWN_ACCOUNT_TYPE = "unknown_account_type", "The type of account is not known"
+    VERSION_MISMATCH = "version_mismatch", "The account was changed meanwhile"
     CODE_IN_USE = "code_in_use", "Another account has this code"
     CODE_FIXED = "code_fixed", "The account has a code already"
-    VERSION_MISMATCH = "version_mismatch", "The account was changed meanwhile"
     ACCOUNT_CLOSED = "account_closed", "An account is closed"
     ACCOUNT_FROZEN = "account_frozen", "An account is frozen"
     ACCOUNT_NOT_EMPTY = "account_not_empty", "The account is not at zero"
@@ -43,7 +43,7 @@ class Refusal(Enum):
     HOLD_EXCEEDED = "hold_exceeded", "The hold does not keep that much"
     EXPIRY_NOT_IN_FUTURE = "expiry_not_in_future", "The hold would be over at once"
     CONDITION_FAILED = "condition_failed", "A condition of the command is not met"
-    INSUFFICIENT_FUNDS = "insufficient_funds", "The source would fall below its floor"
+    INSUFFICIENT_FUNDS = "insufficient_funds", "An account would fall below its floor"
     ABOVE_CEILING = "above_ceiling", "An account would rise above its ceiling"
 
     def __init__(self, code: str, title: str) -> None:

@@ -6,6 +6,7 @@ may still move towards it.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 from ledger_service.domain.model import Account, Direction, Freeze, Leg
@@ -88,12 +89,27 @@ def overflow(account: Account, direction: Direction, amount_minor: int) -> Refus
 
 
 def beyond_bounds(before: Account, after: Account) -> Refused | None:
-    """Refuse what leads from `before` to `after` if that lies further beyond a bound."""
+    """Refuse what leads from `before` to `after` if that lies further beyond a bound.
+
+    The refusal speaks of the normal side: what bounds the credits less debits of an asset from
+    above is the least that may be left of it.
+    """
     floor_minor, ceiling_minor = before.facts.floor_minor, before.facts.ceiling_minor
+    is_credit = before.facts.normal_side is Direction.CREDIT
     if floor_minor is not None and after.lowest_minor < min(floor_minor, before.lowest_minor):
-        return _below_floor(before, floor_minor, before.lowest_minor - after.lowest_minor)
+        amount_minor = before.lowest_minor - after.lowest_minor
+        if is_credit:
+            reach = _Reach(floor_minor, before.lowest_minor, before.held_debits_minor)
+            return _below_floor(before, reach, amount_minor)
+        reach = _Reach(-floor_minor, -before.lowest_minor, before.held_debits_minor)
+        return _above_ceiling(before, reach, amount_minor)
     if ceiling_minor is not None and after.highest_minor > max(ceiling_minor, before.highest_minor):
-        return _above_ceiling(before, ceiling_minor, after.highest_minor - before.highest_minor)
+        amount_minor = after.highest_minor - before.highest_minor
+        if is_credit:
+            reach = _Reach(ceiling_minor, before.highest_minor, before.held_credits_minor)
+            return _above_ceiling(before, reach, amount_minor)
+        reach = _Reach(-ceiling_minor, -before.highest_minor, before.held_credits_minor)
+        return _below_floor(before, reach, amount_minor)
     return None
 
 
@@ -121,49 +137,61 @@ def legs_refused(
     return None
 
 
-def _below_floor(account: Account, floor_minor: int, amount_minor: int) -> Refused:
-    available_minor = max(0, account.lowest_minor - floor_minor)
+class _Reach(NamedTuple):
+    """A bound, what it bounds, and what holds have of that, on the account's normal side."""
+
+    bound_minor: int
+    stands_at_minor: int
+    held_minor: int
+
+
+def _below_floor(account: Account, reach: _Reach, amount_minor: int) -> Refused:
+    available_minor = max(0, reach.stands_at_minor - reach.bound_minor)
     shortfall_minor = amount_minor - available_minor
     shown = _shown(account)
-    numbers = {
-        "account_id": str(account.account_id),
-        "currency": account.currency,
-        "amount": shown(amount_minor),
-        "posted": shown(account.balance_minor),
-        "floor": shown(floor_minor),
-        "available": shown(available_minor),
-        "shortfall": shown(shortfall_minor),
-    }
-    if account.held_debits_minor:
-        numbers["held"] = shown(account.held_debits_minor)
+    is_credit = account.facts.normal_side is Direction.CREDIT
+    payer = "the source can pay" if is_credit else f"account {account.account_id} can give"
     return Refused(
         Refusal.INSUFFICIENT_FUNDS,
-        f"the source can pay {shown(available_minor)} {account.currency}, "
+        f"{payer} {shown(available_minor)} {account.currency}, "
         f"{shown(shortfall_minor)} less than {shown(amount_minor)}",
-        numbers,
+        _standing(account, reach, amount_minor)
+        | {
+            "floor": shown(reach.bound_minor),
+            "available": shown(available_minor),
+            "shortfall": shown(shortfall_minor),
+        },
     )
 
 
-def _above_ceiling(account: Account, ceiling_minor: int, amount_minor: int) -> Refused:
-    room_minor = max(0, ceiling_minor - account.highest_minor)
+def _above_ceiling(account: Account, reach: _Reach, amount_minor: int) -> Refused:
+    room_minor = max(0, reach.bound_minor - reach.stands_at_minor)
+    excess_minor = amount_minor - room_minor
     shown = _shown(account)
-    numbers = {
-        "account_id": str(account.account_id),
-        "currency": account.currency,
-        "amount": shown(amount_minor),
-        "posted": shown(account.balance_minor),
-        "ceiling": shown(ceiling_minor),
-        "room": shown(room_minor),
-        "excess": shown(amount_minor - room_minor),
-    }
-    if account.held_credits_minor:
-        numbers["held"] = shown(account.held_credits_minor)
     return Refused(
         Refusal.ABOVE_CEILING,
         f"account {account.account_id} has room for {shown(room_minor)} {account.currency}, "
-        f"{shown(amount_minor - room_minor)} less than {shown(amount_minor)}",
-        numbers,
+        f"{shown(excess_minor)} less than {shown(amount_minor)}",
+        _standing(account, reach, amount_minor)
+        | {
+            "ceiling": shown(reach.bound_minor),
+            "room": shown(room_minor),
+            "excess": shown(excess_minor),
+        },
     )
+
+
+def _standing(account: Account, reach: _Reach, amount_minor: int) -> dict[str, str]:
+    """Return what both refusals say of the account; `held` only where holds have something."""
+    shown = _shown(account)
+    sign = 1 if account.facts.normal_side is Direction.CREDIT else -1
+    numbers = {
+        "account_id": str(account.account_id),
+        "currency": account.currency,
+        "amount": shown(amount_minor),
+        "posted": shown(sign * account.balance_minor),
+    }
+    return numbers | ({"held": shown(reach.held_minor)} if reach.held_minor else {})
 
 
 def _shown(account: Account) -> Callable[[int], str]:
