@@ -8,9 +8,22 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from ledger_service.api import accounts, batches, events, ledgers, transactions, transfers
+from ledger_service.api import (
+    accounts,
+    batches,
+    events,
+    ledgers,
+    postings,
+    transactions,
+    transfers,
+)
 from ledger_service.api.answers import TRANSFER_PATH
 from ledger_service.api.bodies import ACCOUNT_EXAMPLE, OTHER_ACCOUNT_EXAMPLE, TRANSACTION_EXAMPLE
+from ledger_service.api.models_postings import (
+    EUROS_EXAMPLE,
+    EXCHANGE_DOLLARS_EXAMPLE,
+    EXCHANGE_EUROS_EXAMPLE,
+)
 from ledger_service.api.verdicts import BATCH_PATH
 from ledger_service.dependencies import Resources
 from ledger_service.feed import Feed
@@ -77,7 +90,15 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
         examples=_examples,
         routers=[
             module.router
-            for module in (accounts, transfers, batches, transactions, events, ledgers)
+            for module in (
+                accounts,
+                transfers,
+                postings,
+                batches,
+                transactions,
+                events,
+                ledgers,
+            )
         ],
     )
 
@@ -140,6 +161,9 @@ async def _examples(app: FastAPI) -> Mapping[str, str]:
             (ACCOUNT_EXAMPLE, found.internal_account),
             (OTHER_ACCOUNT_EXAMPLE, found.user_account),
             (TRANSACTION_EXAMPLE, found.transaction),
+            (EXCHANGE_DOLLARS_EXAMPLE, found.exchange_account or found.user_account),
+            (EXCHANGE_EUROS_EXAMPLE, found.internal_euros),
+            (EUROS_EXAMPLE, found.user_euros),
         )
         if existing is not None
     }

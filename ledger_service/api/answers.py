@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from ledger_service.api.documents.accounts import opened_account_document
+from ledger_service.api.documents.dating import dating_members
+from ledger_service.api.documents.transactions import posted_document
 from ledger_service.domain.batch import Declined, Outcome, Posted
 from ledger_service.domain.entries import Entry, EntryKind, Event, Transferred
 from ledger_service.domain.payloads import metadata_text
@@ -85,6 +87,9 @@ def posted_text(entry: Entry, events: Sequence[Event], ledger: str) -> str:
 # What each other kind of entry has made.
 _DOCUMENTS: dict[EntryKind, Callable[[Entry, Sequence[Event]], dict[str, Any]]] = {
     EntryKind.ACCOUNT_OPENED: opened_account_document,
+    EntryKind.TRANSACTION: posted_document,
+    EntryKind.EXCHANGE: posted_document,
+    EntryKind.REVERSAL: posted_document,
 }
 
 
@@ -103,13 +108,19 @@ def transaction_text(entry: Entry) -> str:
     body = entry.body
     assert isinstance(body, Transferred), f"entry {entry.seq} is no transfer"
     reference = "null" if entry.reference is None else json_text(entry.reference)
+    dating = ""
+    if body.dating is not None or entry.effective_at != entry.recorded_at:
+        dating = "".join(
+            f'"{name}":{json_text(value)},'
+            for name, value in dating_members(entry, body.dating).items()
+        )
     return (
         f'{{"transaction_id":"{entry.entry_id}","seq":{entry.seq},"kind":"{entry.kind}",'
         f'"reference":{reference},"source_account_id":"{body.source_account_id}",'
         f'"destination_account_id":"{body.destination_account_id}",'
         f'"amount":"{format_minor(body.amount_minor, body.scale)}","currency":"{body.currency}",'
         f'"effective_at":"{_instant_text(entry.effective_at)}",'
-        f'"recorded_at":"{_instant_text(entry.recorded_at)}",'
+        f'"recorded_at":"{_instant_text(entry.recorded_at)}",{dating}'
         f'"metadata":{metadata_text(body.metadata)}}}'
     )
 

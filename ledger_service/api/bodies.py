@@ -8,7 +8,7 @@ from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ledger_service.api.conditions import Conditions
-from ledger_service.domain.model import AccountType, Direction, Freeze, LimitsOn
+from ledger_service.domain.model import AccountType, Direction, Freeze, LimitsOn, PeriodStatus
 from shared.idempotency import KEY_CHARS_MAX, KEY_PATTERN
 from shared.ids import Id
 from shared.money import AMOUNT_CHARS_MAX, AMOUNT_PATTERN, CURRENCY_PATTERN
@@ -218,6 +218,14 @@ class AccountOut(_Out):
     opened_at: datetime
 
 
+class DatingOut(_Out):
+    """What a closed period did to a posting that was asked to count in it."""
+
+    period_id: UUID
+    status: PeriodStatus
+    asked_at: datetime | None = Field(description="when it was to count, where that was changed")
+
+
 class TransactionOut(_Out):
     """A posted transaction."""
 
@@ -231,6 +239,10 @@ class TransactionOut(_Out):
     currency: str
     effective_at: datetime
     recorded_at: datetime
+    late: bool | None = Field(
+        default=None, description="true where it counts on an earlier day (UTC) than its recording"
+    )
+    dating: DatingOut | None = None
     metadata: dict[str, Any]
 
 

@@ -4,11 +4,15 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from ledger_service.api.answers import transaction_text
-from ledger_service.api.bodies import TransactionId, TransactionOut, TransactionPage
+from ledger_service.api.answers import json_text, transaction_text
+from ledger_service.api.bodies import TransactionId, TransactionPage
+from ledger_service.api.documents.transactions import transfer_reversals, with_reversals
 from ledger_service.api.lists import HistoryRange, decode_key, encode_key
+from ledger_service.api.models_postings import ShownPosting, ShownTransfer
 from ledger_service.dependencies import Held
+from ledger_service.domain.entries import Transferred
 from ledger_service.repositories.transactions import (
+    find_reversals,
     find_transaction,
     transactions_page,
     transactions_stream,
@@ -62,14 +66,20 @@ async def list_transactions(
 @router.get(
     "/{transaction_id}",
     summary="Get a transaction",
-    response_model=TransactionOut,
+    response_model=ShownTransfer | ShownPosting,
     responses=problem_responses(NotFound),
 )
 async def get_transaction(transaction_id: TransactionId, held: Held) -> Response:
-    """A transaction as it was posted."""
+    """A transaction as it was posted, what reverses it, and what is left to reverse."""
     entry = await find_transaction(held.database, held.ledger_id, transaction_id)
     if entry is None:
         raise NotFound(
             f"there is no transaction {transaction_id}", transaction_id=str(transaction_id)
         )
-    return Response(transaction_text(entry), media_type="application/json")
+    reversals = await find_reversals(held.database, held.ledger_id, transaction_id)
+    if isinstance(entry.body, Transferred):
+        members = json_text(transfer_reversals(entry.body, reversals))
+        text = f"{transaction_text(entry)[:-1]},{members[1:]}"
+    else:
+        text = json_text(with_reversals(entry, reversals))
+    return Response(text, media_type="application/json")

@@ -350,6 +350,8 @@ async def test_the_examples_in_the_api_document_work_when_they_are_pressed(
     ledger: httpx.AsyncClient,
 ) -> None:
     funding, user = await open_account(ledger, "internal"), await open_account(ledger)
+    for kind, currency in (("internal", "USD"), ("internal", "EUR"), ("user", "EUR")):
+        await open_account(ledger, kind, currency=currency)
     await transfer(ledger, funding, user, "1.00")
     document = (await ledger.get("/openapi.json")).json()
     for path, operations in document["paths"].items():
