@@ -2,24 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from ledger_service.domain.model import AccountType
+from ledger_service.domain.model import NORMAL_SIDES, AccountType, Direction
 from shared.money import AMOUNT_PATTERN
 from shared.settings import ServiceSettings
 
 _POLICY_PATTERN = rf"^(allowed|refused|{AMOUNT_PATTERN[1:-1]})$"
-
-
-def _name_every_type(policies: dict[AccountType, str]) -> dict[AccountType, str]:
-    defaults = dict.fromkeys(AccountType, "allowed") | {AccountType.USER: "refused"}
-    return defaults | {kind: _without_zeros(policy) for kind, policy in policies.items()}
-
-
-def _without_zeros(policy: str) -> str:
-    """Return "100" for "100.00", which fits a currency of any scale."""
-    return policy.rstrip("0").rstrip(".") if "." in policy else policy
+TYPE_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
 
 
 class LedgerSettings(ServiceSettings):
@@ -50,12 +41,47 @@ class LedgerSettings(ServiceSettings):
         description="PostgreSQL's setting of that name for the committer; with `off` a crash of "
         "the database loses transfers that were acknowledged: never for real books",
     )
-    overdraft: Annotated[
-        dict[AccountType, Annotated[str, Field(pattern=_POLICY_PATTERN)]],
-        AfterValidator(_name_every_type),
-    ] = Field(
+    seal_seconds: float = Field(
+        default=10,
+        ge=0,
+        le=86_400,
+        description="how often what is new in the log is sealed; 0: not by this process",
+    )
+    account_types: dict[Annotated[str, Field(pattern=TYPE_PATTERN)], Direction] = Field(
+        default_factory=dict,
+        description="types of accounts beyond ours, as JSON, each with the side on which its "
+        'balance is positive: {"merchant": "credit"}',
+    )
+    overdraft: dict[str, Annotated[str, Field(pattern=_POLICY_PATTERN)]] = Field(
         default_factory=dict,
         validate_default=True,
         description="overdraft of a new account by type, as JSON: allowed, refused, or the amount "
-        'by which it may go below zero: {"user": "100"}; fixed when the account is opened',
+        'by which it may go below zero: {"user": "100"}; taken when the account is opened',
     )
+
+    @field_validator("account_types")
+    @classmethod
+    def _keep_the_known_sides(cls, declared: dict[str, Direction]) -> dict[str, Direction]:
+        for name, side in declared.items():
+            if NORMAL_SIDES.get(name, side) is not side:
+                raise ValueError(f"{name} is a type of ours, with its balance on the other side")
+        return declared
+
+    @field_validator("overdraft")
+    @classmethod
+    def _name_every_type(cls, policies: dict[str, str], known: ValidationInfo) -> dict[str, str]:
+        declared: dict[str, Direction] = known.data.get("account_types", {})
+        defaults = dict.fromkeys(declared, "refused")
+        defaults |= dict.fromkeys(AccountType, "allowed") | {AccountType.USER: "refused"}
+        for kind in policies.keys() - defaults.keys():
+            raise ValueError(f"{kind} is no type of account; declare it in LEDGER_ACCOUNT_TYPES")
+        return defaults | {kind: _without_zeros(policy) for kind, policy in policies.items()}
+
+    def normal_side_of(self, kind: str) -> Direction | None:
+        """Return on which side a balance of this type is positive, None for an unknown type."""
+        return NORMAL_SIDES.get(kind) or self.account_types.get(kind)
+
+
+def _without_zeros(policy: str) -> str:
+    """Return "100" for "100.00", which fits a currency of any scale."""
+    return policy.rstrip("0").rstrip(".") if "." in policy else policy
