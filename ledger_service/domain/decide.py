@@ -5,10 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from ledger_service.domain.commands import (
+    CaptureHold,
     ChangeAccount,
     Command,
     Exchange,
+    IncreaseHold,
     OpenAccount,
+    PlaceHold,
+    ReleaseHold,
     Reverse,
     Transact,
     Transfer,
@@ -17,6 +21,7 @@ from ledger_service.domain.entries import Entry
 from ledger_service.domain.refusals import Refused
 from ledger_service.domain.rules.accounts import change_account, open_account
 from ledger_service.domain.rules.exchanges import exchange
+from ledger_service.domain.rules.holds import capture, increase, place, release
 from ledger_service.domain.rules.reversals import reverse
 from ledger_service.domain.rules.transactions import transact
 from ledger_service.domain.rules.transfers import transfer
@@ -29,6 +34,10 @@ _RULES: dict[type, Callable[[State, Any, datetime], Entry | Refused]] = {
     Transact: transact,
     Exchange: exchange,
     Reverse: reverse,
+    PlaceHold: place,
+    IncreaseHold: increase,
+    CaptureHold: capture,
+    ReleaseHold: release,
 }
 
 

@@ -42,6 +42,7 @@ class Refusal(Enum):
     HOLD_EXPIRED = "hold_expired", "The time of the hold is over"
     HOLD_EXCEEDED = "hold_exceeded", "The hold does not keep that much"
     EXPIRY_NOT_IN_FUTURE = "expiry_not_in_future", "The hold would be over at once"
+    EXPIRY_EARLIER = "expiry_earlier", "The hold would be over earlier than it is now"
     CONDITION_FAILED = "condition_failed", "A condition of the command is not met"
     INSUFFICIENT_FUNDS = "insufficient_funds", "An account would fall below its floor"
     ABOVE_CEILING = "above_ceiling", "An account would rise above its ceiling"
