@@ -26,6 +26,8 @@ from shared.database import schema_metadata
 SCHEMA = "ledger"
 MAIN_LEDGER_ID = 1
 MAIN_LEDGER_NAME = "main"
+INDEXED_VALUE_CHARS = 200
+"""So much of a value of metadata is in the index of its key."""
 APPEND_ONLY = (
     "journal",
     "events",
@@ -71,7 +73,7 @@ accounts = Table(
     Column("limits_on", Text, nullable=False, server_default="available"),
     Column("frozen", Text, nullable=False, server_default="none"),
     Column("status", Text, nullable=False, server_default="open"),
-    Column("code", Text),
+    Column("code", Text(collation="C")),
     Column("metadata", JSONB, nullable=False),
     Column("version", BigInteger, nullable=False, server_default="1"),
     _instant("opened_at"),
@@ -87,7 +89,6 @@ accounts = Table(
         "ledger_id",
         "code",
         unique=True,
-        postgresql_ops={"code": "text_pattern_ops"},
         postgresql_where=text("code IS NOT NULL"),
     ),
     comment="projection: accounts as their entries made them; version counts changes",
@@ -251,6 +252,15 @@ reversals = Table(
     Column("reversal_id", Uuid, nullable=False),
     Column("amounts_minor", ARRAY(BigInteger), nullable=False),
     comment="append-only: which entries reverse a transaction, and how much of each of its lines",
+)
+
+indexed_metadata = Table(
+    "indexed_metadata",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    CheckConstraint("subject IN ('accounts', 'transactions')", name="subject_known"),
+    comment="keys of metadata that have an index: lists can be filtered by these",
 )
 
 periods = Table(

@@ -42,7 +42,7 @@ def _let_accounts_change() -> None:
         ("ceiling_minor", sa.BigInteger(), None),
         ("limits_on", sa.Text(), "available"),
         ("frozen", sa.Text(), "none"),
-        ("code", sa.Text(), None),
+        ("code", sa.Text(collation="C"), None),
     ):
         column = sa.Column(name, kind, nullable=default is None, server_default=default)
         op.add_column("accounts", column, schema="ledger")
@@ -63,7 +63,6 @@ def _let_accounts_change() -> None:
         ["ledger_id", "code"],
         unique=True,
         schema="ledger",
-        postgresql_ops={"code": "text_pattern_ops"},
         postgresql_where=sa.text("code IS NOT NULL"),
     )
 
