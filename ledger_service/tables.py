@@ -232,8 +232,9 @@ holds = Table(
         name="amounts_not_negative",
     ),
     CheckConstraint("status IN ('open', 'captured', 'voided', 'expired')", name="status_known"),
-    Index("ix_holds__source", "ledger_id", "source_account_id", "hold_id"),
-    Index("ix_holds__destination", "ledger_id", "destination_account_id", "hold_id"),
+    Index("ix_holds__source", "ledger_id", "source_account_id", "status", "hold_id"),
+    Index("ix_holds__destination", "ledger_id", "destination_account_id", "status", "hold_id"),
+    Index("ix_holds__status", "ledger_id", "status", "hold_id"),
     Index(
         "ix_holds__due",
         "ledger_id",

@@ -140,9 +140,13 @@ def _create_holds() -> None:
         schema="ledger",
         comment="projection: holds as their entries left them",
     )
-    for side in ("source", "destination"):
-        columns = ["ledger_id", f"{side}_account_id", "hold_id"]
-        op.create_index(f"ix_holds__{side}", "holds", columns, schema="ledger")
+    for name, filters in (
+        ("source", ["source_account_id", "status"]),
+        ("destination", ["destination_account_id", "status"]),
+        ("status", ["status"]),
+    ):
+        columns = ["ledger_id", *filters, "hold_id"]
+        op.create_index(f"ix_holds__{name}", "holds", columns, schema="ledger")
     op.create_index(
         "ix_holds__due",
         "holds",
