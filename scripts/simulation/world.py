@@ -27,7 +27,15 @@ from scripts.simulation.postings import SCALES
 START = datetime(2025, 1, 1, tzinfo=UTC)
 CODES = ("assets:bank", "assets:cash", "income:fees", "users:anna")
 _TYPES = tuple(NORMAL_SIDES)
-_AMOUNTS = ("0", "1", "2", "5", "7", "10", "33", "100", "250", "0.01", "9.99", "1.005", "50.5")
+_AMOUNTS = (
+    *("1", "2", "5", "7", "10", "33", "100") * 3,
+    "250",
+    "0.01",
+    "9.99",
+    "50.5",
+    "0",
+    "1.005",
+)
 
 
 class Broken(Exception):
@@ -131,11 +139,11 @@ class World:
     # ---- commands
 
     def _command(self) -> asked.Command:
-        if len(self.model.accounts) < 6:
+        if len(self.model.accounts) < 9:
             return self._open()
         makers = (
             (1, self._open),
-            (4, self._change),
+            (5, self._change),
             (14, self._transfer),
             (8, self._transact),
             (4, self._exchange),
@@ -159,30 +167,30 @@ class World:
             currency,
             SCALES.get(currency),
             kind,
-            self.luck.choice(("0", "50", None, None, "0.001")),
+            self.luck.choice(("0", "50", *(None,) * 5, "0.001")),
             {},
             normal_side=NORMAL_SIDES.get(kind),
-            ceiling=self.luck.choice((None, None, None, "300", "0.5")),
+            ceiling=self.luck.choice((*(None,) * 8, "300", "0.5")),
             limits_on=self.luck.choice((LimitsOn.AVAILABLE, *LimitsOn)),
-            code=self.luck.choice((None, None, *CODES)),
+            code=self.luck.choice((*(None,) * 9, *CODES)),
         )
 
     def _change(self) -> asked.Command:
         account_id = self._account()
         limits = asked.Limits(
-            self.luck.choice((None, "0", "-20", "5", "0.001")),
-            self.luck.choice((None, None, "400", "100", "1")),
+            self.luck.choice((None, None, None, "0", "-20", "5", "0.001")),
+            self.luck.choice((*(None,) * 6, "400", "100", "1")),
             self.luck.choice(tuple(LimitsOn)),
         )
         version = self.model.accounts[account_id].version if self._exists(account_id) else 1
         return asked.ChangeAccount(
             self._id(),
             account_id,
-            self.luck.choice((None, None, version, version + 1)),
+            self.luck.choice((None, None, None, version, version, version + 1)),
             limits=self.luck.choice((None, limits)),
-            freeze=self.luck.choice((None, None, Freeze.NONE, Freeze.NONE, *Freeze)),
-            is_closed=self.luck.choice((None, None, None, False, True)),
-            code=self.luck.choice((None, None, None, *CODES)),
+            freeze=self.luck.choice((None, *(Freeze.NONE,) * 8, *Freeze)),
+            is_closed=self.luck.choice((None, None, False, False, True)),
+            code=self.luck.choice((*(None,) * 8, *CODES)),
             metadata=self.luck.choice((None, {"name": "Ann"})),
         )
 
@@ -205,7 +213,7 @@ class World:
         parts = []
         for _ in range(self.luck.choice((1, 1, 1, 2))):
             one, other = self._two()
-            third = self._alike(one)
+            third = self._alike(one, other)
             amount = self.luck.choice(_AMOUNTS)
             if self.luck.random() < 0.5:
                 parts += [
@@ -232,9 +240,10 @@ class World:
     def _exchange(self) -> asked.Command:
         source, till = self._two()
         destination = self._account()
-        back, rounding = self._alike(destination), self._alike(destination)
-        bought = self.luck.choice((None, None, *_AMOUNTS))
-        rate = self.luck.choice(("1.1", "0.5", "151.337", "0.00662", "1", "-1"))
+        back = self._alike(destination)
+        rounding = self._alike(destination, back)
+        bought = self.luck.choice((*(None,) * 40, *_AMOUNTS))
+        rate = self.luck.choice(("1.1", "0.5", "151.337", "0.662", "1", "1", "-1"))
         return asked.Exchange(
             self._id(),
             source,
@@ -254,7 +263,7 @@ class World:
     def _reverse(self) -> asked.Command:
         known = list(self.model.posted)[-30:]
         original = self.luck.choice([*known, self._id()])
-        amount = self.luck.choice((None, None, *_AMOUNTS))
+        amount = self.luck.choice((None, None, None, *_AMOUNTS))
         lines: tuple[asked.LineAsked, ...] = ()
         if original in self.model.posted and self.luck.random() < 0.3:
             count = len(self.model.posted[original].lines)
@@ -330,13 +339,17 @@ class World:
         found = self.model.accounts.get(account_id)
         return "USD" if found is None else found.currency
 
-    def _alike(self, account_id: UUID) -> UUID:
-        """An account of the same currency, most of the time."""
+    def _alike(self, account_id: UUID, *others: UUID) -> UUID:
+        """Another account of the same currency, and none of `others`, most of the time."""
         if self.luck.random() < 0.05:
             return self._account()
         wanted = self._currency(account_id)
         return self.luck.choice(
-            [one for one, book in self.model.accounts.items() if book.currency == wanted]
+            [
+                one
+                for one, book in self.model.accounts.items()
+                if book.currency == wanted and one not in (account_id, *others)
+            ]
             or [account_id]
         )
 
@@ -352,15 +365,15 @@ class World:
     def _effective_at(self) -> datetime | None:
         if self.luck.random() < 0.6:
             return None
-        return self.now - timedelta(hours=self.luck.randint(-1, 300))
+        return self.now - timedelta(hours=self.luck.randint(-1, 120))
 
     def _later(self) -> datetime | None:
         if self.luck.random() < 0.3:
             return None
-        return self.now + timedelta(seconds=self.luck.choice((-5, 0, 2, 600, 5_000, 90_000)))
+        return self.now + timedelta(seconds=self.luck.choice((-5, 0, 2, 5_000, 90_000, 900_000)))
 
     def _conditions(self, account_id: UUID) -> tuple[asked.Condition, ...]:
-        if self.luck.random() < 0.85:
+        if self.luck.random() < 0.93:
             return ()
         position = self.positions.get(account_id, 0) + self.luck.choice((0, 0, 1))
         expected = self.luck.choice((None, position))
