@@ -235,7 +235,7 @@ class PostingOut(_Posting):
     """A transaction just posted, with the balances that it left."""
 
     lines: list[LineOut]
-    balances: dict[UUID, str] = Field(description="balance after it, by account")
+    balances: dict[UUID, str] = Field(description="credits less debits after it, by account")
 
 
 class ReversalOut(_Out):
