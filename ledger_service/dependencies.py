@@ -11,6 +11,7 @@ from ledger_service.feed import Feed
 from ledger_service.ledgers import Books, Ledgers
 from ledger_service.processor import CommandProcessor
 from ledger_service.settings import LedgerSettings
+from ledger_service.webhooks.sender import WebhookSender
 from shared.database import Probes
 from shared.errors import AppError
 from shared.money import Currencies
@@ -39,6 +40,7 @@ class Resources:
     streams: Streams
     currencies: Currencies
     workers: Workers
+    webhooks: WebhookSender
     is_chosen: bool = False
 
     @property

@@ -7,23 +7,29 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
 from ledger_service.api import (
+    account_changes,
     accounts,
     batches,
+    charts,
     events,
     ledgers,
     postings,
+    proofs,
     transactions,
     transfers,
+    webhooks,
 )
-from ledger_service.api.answers import TRANSFER_PATH
+from ledger_service.api.answers import TRANSFER_PATH, posted_text
 from ledger_service.api.bodies import ACCOUNT_EXAMPLE, OTHER_ACCOUNT_EXAMPLE, TRANSACTION_EXAMPLE
 from ledger_service.api.models_postings import (
     EUROS_EXAMPLE,
     EXCHANGE_DOLLARS_EXAMPLE,
     EXCHANGE_EUROS_EXAMPLE,
 )
+from ledger_service.api.models_webhooks import WEBHOOK_EXAMPLE
 from ledger_service.api.verdicts import BATCH_PATH
 from ledger_service.dependencies import Resources
 from ledger_service.feed import Feed
@@ -31,8 +37,13 @@ from ledger_service.ledgers import Books, Ledgers
 from ledger_service.processor import CommandProcessor
 from ledger_service.repositories.accounts import head_now
 from ledger_service.repositories.examples import example_ids
+from ledger_service.repositories.webhooks import all_webhooks
 from ledger_service.settings import LedgerSettings
 from ledger_service.tables import MAIN_LEDGER_ID
+from ledger_service.trust.sealer import Sealer
+from ledger_service.webhooks.metrics import WebhookMetrics
+from ledger_service.webhooks.sender import WebhookSender
+from ledger_service.webhooks.targets import Targets
 from shared.database import Probes, open_database
 from shared.http import create_service
 from shared.logging import configure_logging
@@ -44,6 +55,7 @@ from shared.workers import Workers
 # A batch makes tens of thousands of objects, which are no cycles: by default Python would look
 # through all that live again and again while it is decided, at the price of the deciding itself.
 _GC_THRESHOLDS = (100_000, 50, 100)
+WEBHOOK_CONNECTIONS_MAX = 4
 _DESCRIPTION = """
 An event-sourced double-entry ledger. Every accepted command is an entry of an append-only journal;
 every transaction is a balanced set of debits and credits; balances can be rebuilt from the log.
@@ -59,14 +71,21 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logging("ledger", settings.log_level)
-        app.state.resources = held = _open(settings)
+        app.state.resources = held = _open(settings, app.state.metrics.registry)
         await held.probes.start()
         held.ledgers.start()
+        held.webhooks.start()
+        sealer = Sealer(
+            database_url=settings.require_database_url(), interval_seconds=settings.seal_seconds
+        )
+        sealer.start()
         gc.set_threshold(*_GC_THRESHOLDS)
         try:
             with stop_signal_calls(held.stop_sending):
                 yield
         finally:
+            await sealer.stop()
+            await held.webhooks.stop()
             await held.ledgers.stop()
             held.workers.close()
             await held.probes.stop()
@@ -91,19 +110,23 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
         routers=[
             module.router
             for module in (
+                charts,
                 accounts,
+                account_changes,
                 transfers,
                 postings,
                 batches,
                 transactions,
                 events,
                 ledgers,
+                webhooks,
+                proofs,
             )
         ],
     )
 
 
-def _open(settings: LedgerSettings) -> Resources:
+def _open(settings: LedgerSettings, registry: CollectorRegistry) -> Resources:
     url = settings.require_database_url()
     database = open_database(
         url,
@@ -117,8 +140,15 @@ def _open(settings: LedgerSettings) -> Resources:
         statement_timeout_ms=settings.statement_timeout_ms,
     )
 
+    sender = _sender(settings, registry)
+
     def open_books(ledger_id: int, name: str) -> Books:
         feed = Feed(database, ledger_id)
+
+        def tell(last_seq: int) -> None:
+            feed.notify(last_seq)
+            sender.wake()
+
         processor = CommandProcessor(
             database_url=url,
             ledger_id=ledger_id,
@@ -126,7 +156,7 @@ def _open(settings: LedgerSettings) -> Resources:
             batch_max=settings.batch_max,
             answer_seconds_max=settings.answer_seconds_max,
             synchronous_commit=settings.synchronous_commit,
-            on_commit=feed.notify,
+            on_commit=tell,
         )
         return Books(ledger_id, name, processor, feed)
 
@@ -142,6 +172,28 @@ def _open(settings: LedgerSettings) -> Resources:
         ),
         currencies=Currencies(settings.assets),
         workers=Workers(settings.workers),
+        webhooks=sender,
+    )
+
+
+def _sender(settings: LedgerSettings, registry: CollectorRegistry) -> WebhookSender:
+    metrics = WebhookMetrics(registry)
+    return WebhookSender(
+        open_database(
+            settings.require_database_url(),
+            application_name="kairon ledger webhooks",
+            pool_size=WEBHOOK_CONNECTIONS_MAX,
+            statement_timeout_ms=settings.statement_timeout_ms,
+            synchronous_commit="off",  # what a crash forgets is sent once more
+        ),
+        Targets(
+            seconds_max=settings.webhook_seconds_max,
+            is_private_allowed=settings.webhook_private,
+        ),
+        posted_text,
+        backoff_seconds_max=settings.webhook_backoff_seconds_max,
+        watch=metrics.watch,
+        count=metrics.count,
     )
 
 
@@ -155,12 +207,14 @@ async def _examples(app: FastAPI) -> Mapping[str, str]:
     """Return ids of this ledger for the ids in the examples: money flows from our own account."""
     held: Resources = app.state.resources
     found = await example_ids(held.database, MAIN_LEDGER_ID)
+    hooks = await all_webhooks(held.database, MAIN_LEDGER_ID)
     return {
         placeholder: str(existing)
         for placeholder, existing in (
             (ACCOUNT_EXAMPLE, found.internal_account),
             (OTHER_ACCOUNT_EXAMPLE, found.user_account),
             (TRANSACTION_EXAMPLE, found.transaction),
+            (WEBHOOK_EXAMPLE, hooks[0].webhook_id if hooks else None),
             (EXCHANGE_DOLLARS_EXAMPLE, found.exchange_account or found.user_account),
             (EXCHANGE_EUROS_EXAMPLE, found.internal_euros),
             (EUROS_EXAMPLE, found.user_euros),

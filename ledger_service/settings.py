@@ -47,6 +47,16 @@ class LedgerSettings(ServiceSettings):
         le=86_400,
         description="how often what is new in the log is sealed; 0: not by this process",
     )
+    webhook_private: bool = Field(
+        default=False,
+        description="whether webhooks may go to loopback, private and link-local addresses",
+    )
+    webhook_seconds_max: float = Field(
+        default=10, gt=0, le=120, description="longest that one request to a webhook may take"
+    )
+    webhook_backoff_seconds_max: float = Field(
+        default=3_600, ge=1, le=86_400, description="longest pause between attempts"
+    )
     account_types: dict[Annotated[str, Field(pattern=TYPE_PATTERN)], Direction] = Field(
         default_factory=dict,
         description="types of accounts beyond ours, as JSON, each with the side on which its "

@@ -27,7 +27,12 @@ def schema_metadata(schema: str) -> MetaData:
 
 
 def open_database(
-    url: str, *, application_name: str, pool_size: int = 10, statement_timeout_ms: int = 30_000
+    url: str,
+    *,
+    application_name: str,
+    pool_size: int = 10,
+    statement_timeout_ms: int = 30_000,
+    synchronous_commit: str = "on",
 ) -> AsyncEngine:
     """Return a pool of connections to `url`; none is opened before the first use.
 
@@ -36,7 +41,10 @@ def open_database(
 
     async def creator() -> asyncpg.Connection:  # by the URL itself: asyncpg knows its sslmode
         return await connect(
-            url, application_name=application_name, statement_timeout_ms=statement_timeout_ms
+            url,
+            application_name=application_name,
+            statement_timeout_ms=statement_timeout_ms,
+            synchronous_commit=synchronous_commit,
         )
 
     database = create_async_engine(

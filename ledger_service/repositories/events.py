@@ -78,6 +78,22 @@ async def events_after(
         return [FollowedEvent(Position(row[0], row[1]), row[2]) for row in rows]
 
 
+async def events_of_entries(
+    database: AsyncEngine, ledger_id: int, seqs: Sequence[int]
+) -> list[FollowedEvent]:
+    """Return the events of these entries, in the order of the history."""
+    found = (
+        select(events)
+        .where(events.c.ledger_id == ledger_id, events.c.seq.in_(seqs))
+        .subquery("found")
+    )
+    key = (found.c.seq, found.c.line)
+    statement = _documents(found, lookup(journal, found, "entry"), key)
+    async with database.connect() as connection:
+        rows = await connection.execute(statement)
+        return [FollowedEvent(Position(row[0], row[1]), row[2]) for row in rows]
+
+
 def page_statement(ledger_id: int, wanted: Range, after: Key | None, limit: int) -> Select[Any]:
     """Return the statement of one page, with one row more than `limit` where there are more."""
     if wanted.reference is not None or wanted.pages_by_effective_time:
