@@ -35,6 +35,11 @@ ACCOUNTS = {
     "Alice": "user",
     "Bob": "user",
 }
+EXCHANGE_ACCOUNTS = (  # with these the example of an exchange in the API's pages works
+    ("Exchange USD", "internal", "USD"),
+    ("Exchange EUR", "internal", "EUR"),
+    ("Alice EUR", "user", "EUR"),
+)
 TRANSFERS = (
     ("Internal Float", "Alice", "500.00", "Initial funding"),
     ("Alice", "Bob", "100.00", "Alice pays Bob"),
@@ -68,8 +73,10 @@ def main() -> int:
 
 
 def seed_books(ledger: httpx.Client) -> dict[str, str]:
-    """Open the three accounts and move the money; return account ids by name."""
+    """Open the accounts and move the money; return the ids of the three by name."""
     accounts = {name: _open(ledger, name, kind) for name, kind in ACCOUNTS.items()}
+    for name, kind, currency in EXCHANGE_ACCOUNTS:
+        _open(ledger, name, kind, currency)
     for number, (source, destination, amount, description) in enumerate(TRANSFERS, 1):
         _post(
             ledger,
@@ -148,8 +155,8 @@ def show_audit_trail(ledger: httpx.Client, accounts: dict[str, str], console: Co
     console.print(table)
 
 
-def _open(ledger: httpx.Client, name: str, kind: str) -> str:
-    body = {"currency": "USD", "type": kind, "metadata": {"name": name}}
+def _open(ledger: httpx.Client, name: str, kind: str, currency: str = "USD") -> str:
+    body = {"currency": currency, "type": kind, "metadata": {"name": name}}
     account_id: str = _post(ledger, "/ledger/account/", f"seed-account-{name}", body)["account_id"]
     return account_id
 
