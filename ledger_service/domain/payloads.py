@@ -81,6 +81,36 @@ def body_of(kind: EntryKind, payload: Mapping[str, Any]) -> Body:
     return body
 
 
+def mistyped(body: Body) -> str | None:
+    """Return the name of a field whose value is not of its type, None where all are.
+
+    `body_of` takes whatever the payload says: the rules write nothing else than what fits, but a
+    payload from elsewhere may.
+    """
+    return _mistyped(type(body), body, type(body).__name__)
+
+
+def _mistyped(wanted: Any, value: Any, name: str) -> str | None:
+    if get_origin(wanted) is UnionType:
+        if value is None:
+            return None
+        (wanted,) = (one for one in get_args(wanted) if one is not NoneType)
+    if get_origin(wanted) is tuple:
+        inner = get_args(wanted)[0]
+        found = (_mistyped(inner, one, name) for one in value)
+        return next((one for one in found if one is not None), None)
+    if get_origin(wanted) is Mapping:
+        return None if isinstance(value, dict) else name
+    if hasattr(wanted, "_fields") and isinstance(value, wanted):
+        found = (
+            _mistyped(hint, getattr(value, field), f"{name}.{field}")
+            for field, hint in _fields(wanted).items()
+        )
+        return next((one for one in found if one is not None), None)
+    fits = type(value) is int if wanted is int else isinstance(value, wanted)
+    return None if fits and not (wanted is datetime and value.tzinfo is None) else name
+
+
 def _plain(value: Any) -> Any:
     """Return named tuples as objects, other tuples as arrays, ids and times as texts."""
     if isinstance(value, tuple):

@@ -1,7 +1,7 @@
 """What a replay of the log makes of each projection, and where the stored rows differ from it."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -11,6 +11,7 @@ import asyncpg
 from ledger_service.domain.entries import AccountChanged, AccountOpened, Entry, Transacted
 from ledger_service.domain.evolve import advance
 from ledger_service.domain.model import Account
+from ledger_service.domain.payloads import metadata_text
 from ledger_service.domain.state import Changes, State
 from shared.bulk import Row
 
@@ -228,6 +229,25 @@ async def differences(
                 yield Difference(projection, key, stored, replayed)
         for key in sorted(unseen):
             yield Difference(projection, key, None, replay.row(projection, key))
+
+
+async def insert_rows(
+    connection: asyncpg.Connection, ledger_id: int, projection: Projection, rows: Iterable[Row]
+) -> None:
+    """Write rows of a projection where there are none of their keys yet."""
+    place = projection.json
+    written = (
+        (ledger_id, *row)
+        if place is None
+        else (ledger_id, *row[:place], metadata_text(row[place]), *row[place + 1 :])
+        for row in rows
+    )
+    await connection.copy_records_to_table(
+        projection.table,
+        schema_name="ledger",
+        columns=("ledger_id", *projection.columns),
+        records=written,
+    )
 
 
 async def _stored(

@@ -1,0 +1,1 @@
+"""Whole ledgers in files, and files that begin one."""
