@@ -15,6 +15,7 @@ from ledger_service.api import (
     batches,
     charts,
     events,
+    holds,
     ledgers,
     postings,
     proofs,
@@ -24,6 +25,7 @@ from ledger_service.api import (
 )
 from ledger_service.api.answers import TRANSFER_PATH, posted_text
 from ledger_service.api.bodies import ACCOUNT_EXAMPLE, OTHER_ACCOUNT_EXAMPLE, TRANSACTION_EXAMPLE
+from ledger_service.api.models_holds import HOLD_EXAMPLE
 from ledger_service.api.models_postings import (
     EUROS_EXAMPLE,
     EXCHANGE_DOLLARS_EXAMPLE,
@@ -39,6 +41,7 @@ from ledger_service.repositories.accounts import head_now
 from ledger_service.repositories.examples import example_ids
 from ledger_service.repositories.webhooks import all_webhooks
 from ledger_service.settings import LedgerSettings
+from ledger_service.sweeper import Sweeper
 from ledger_service.tables import MAIN_LEDGER_ID
 from ledger_service.trust.sealer import Sealer
 from ledger_service.webhooks.metrics import WebhookMetrics
@@ -74,6 +77,8 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
         app.state.resources = held = _open(settings, app.state.metrics.registry)
         await held.probes.start()
         held.ledgers.start()
+        sweeper = Sweeper(held.probes, held.ledgers)
+        sweeper.start()
         held.webhooks.start()
         sealer = Sealer(
             database_url=settings.require_database_url(), interval_seconds=settings.seal_seconds
@@ -85,6 +90,7 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
                 yield
         finally:
             await sealer.stop()
+            await sweeper.stop()
             await held.webhooks.stop()
             await held.ledgers.stop()
             held.workers.close()
@@ -116,6 +122,7 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
                 transfers,
                 postings,
                 batches,
+                holds,
                 transactions,
                 events,
                 ledgers,
@@ -218,6 +225,7 @@ async def _examples(app: FastAPI) -> Mapping[str, str]:
             (EXCHANGE_DOLLARS_EXAMPLE, found.exchange_account or found.user_account),
             (EXCHANGE_EUROS_EXAMPLE, found.internal_euros),
             (EUROS_EXAMPLE, found.user_euros),
+            (HOLD_EXAMPLE, found.open_hold),
         )
         if existing is not None
     }

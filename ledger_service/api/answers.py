@@ -12,6 +12,7 @@ from uuid import UUID
 
 from ledger_service.api.documents.accounts import opened_account_document
 from ledger_service.api.documents.dating import dating_members
+from ledger_service.api.documents.holds import captured_hold_document, changed_hold_document
 from ledger_service.api.documents.transactions import posted_document
 from ledger_service.domain.batch import Declined, Outcome, Posted
 from ledger_service.domain.entries import Entry, EntryKind, Event, Transferred
@@ -90,6 +91,12 @@ _DOCUMENTS: dict[EntryKind, Callable[[Entry, Sequence[Event]], dict[str, Any]]] 
     EntryKind.TRANSACTION: posted_document,
     EntryKind.EXCHANGE: posted_document,
     EntryKind.REVERSAL: posted_document,
+    EntryKind.HOLD_PLACED: changed_hold_document,
+    EntryKind.HOLD_INCREASED: changed_hold_document,
+    EntryKind.HOLD_CAPTURED: captured_hold_document,
+    EntryKind.HOLD_RELEASED: changed_hold_document,
+    EntryKind.HOLD_VOIDED: changed_hold_document,
+    EntryKind.HOLD_EXPIRED: changed_hold_document,
 }
 
 

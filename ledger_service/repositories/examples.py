@@ -7,9 +7,9 @@ from sqlalchemy import ScalarSelect, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.domain.entries import EntryKind
-from ledger_service.domain.model import AccountType
+from ledger_service.domain.model import AccountType, HoldStatus
 from ledger_service.repositories.rows import is_transaction
-from ledger_service.tables import accounts, journal
+from ledger_service.tables import accounts, holds, journal
 
 EXAMPLE_CURRENCY, OTHER_CURRENCY = "USD", "EUR"
 ROWS_LOOKED_AT_MAX = 1_000
@@ -17,7 +17,8 @@ ROWS_LOOKED_AT_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ExampleIds:
-    """Early accounts of each type, in dollars and in euros; an early transfer; None for none.
+    """Early accounts of each type, in dollars and in euros; an early transfer; the last
+    open hold; None for none.
 
     `exchange_account` is the second internal account in dollars.
     """
@@ -28,6 +29,7 @@ class ExampleIds:
     internal_euros: UUID | None
     user_euros: UUID | None
     transaction: UUID | None
+    open_hold: UUID | None
 
 
 async def example_ids(database: AsyncEngine, ledger_id: int) -> ExampleIds:
@@ -40,6 +42,7 @@ async def example_ids(database: AsyncEngine, ledger_id: int) -> ExampleIds:
         _account(ledger_id, internal, OTHER_CURRENCY).label("internal_euros"),
         _account(ledger_id, user, OTHER_CURRENCY).label("user_euros"),
         _transfer(ledger_id).label("transaction"),
+        _open_hold(ledger_id).label("open_hold"),
     )
     async with database.connect() as connection:
         return ExampleIds(**(await connection.execute(statement)).mappings().one())
@@ -77,3 +80,13 @@ def _transfer(ledger_id: int) -> ScalarSelect[UUID]:
     )
     transfers = select(first.c.entry_id).where(first.c.kind == EntryKind.TRANSFER.value)
     return transfers.limit(1).scalar_subquery()
+
+
+def _open_hold(ledger_id: int) -> ScalarSelect[UUID]:
+    return (
+        select(holds.c.hold_id)
+        .where(holds.c.ledger_id == ledger_id, holds.c.status == HoldStatus.OPEN.value)
+        .order_by(holds.c.hold_id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
