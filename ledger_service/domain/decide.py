@@ -7,10 +7,12 @@ from typing import Any
 from ledger_service.domain.commands import (
     CaptureHold,
     ChangeAccount,
+    ClosePeriod,
     Command,
     Exchange,
     IncreaseHold,
     OpenAccount,
+    OpenPeriod,
     PlaceHold,
     ReleaseHold,
     Reverse,
@@ -22,6 +24,7 @@ from ledger_service.domain.refusals import Refused
 from ledger_service.domain.rules.accounts import change_account, open_account
 from ledger_service.domain.rules.exchanges import exchange
 from ledger_service.domain.rules.holds import capture, increase, place, release
+from ledger_service.domain.rules.periods import close_period, open_period
 from ledger_service.domain.rules.reversals import reverse
 from ledger_service.domain.rules.transactions import transact
 from ledger_service.domain.rules.transfers import transfer
@@ -38,6 +41,8 @@ _RULES: dict[type, Callable[[State, Any, datetime], Entry | Refused]] = {
     IncreaseHold: increase,
     CaptureHold: capture,
     ReleaseHold: release,
+    OpenPeriod: open_period,
+    ClosePeriod: close_period,
 }
 
 

@@ -247,7 +247,10 @@ class Postings:
             return None
         late = True
         for one in sorted(self.periods.values(), key=lambda one: one.starts_at):
-            if one.status is PeriodStatus.HARD and one.starts_at <= effective_at < one.ends_at:
+            is_closed = one.status is PeriodStatus.HARD or (
+                one.status is PeriodStatus.SOFT and not late
+            )
+            if is_closed and one.starts_at <= effective_at < one.ends_at:
                 if is_adjusting or (late and one.late is LatePolicy.REFUSE):
                     return None
                 day = one.ends_at.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -29,7 +29,10 @@ def dated(
 ) -> Dated | Refused:
     """Return when a posting counts that was asked to count at `asked_at`, None for now.
 
-    An adjusting entry belongs into a period that is closed softly, without a warning.
+    What a hard-closed period with the policy `next_open_day` does not take counts from the first
+    midnight (UTC) on that no closed period holds, softly closed ones included: nobody asked for
+    those. An adjusting entry belongs into a period that is closed softly, without a warning; out
+    of one that is closed hard it is never moved, for elsewhere it would adjust something else.
     """
     if asked_at is None:
         return Dated(recorded_at)
@@ -52,9 +55,9 @@ def _holding(periods: Iterable[Period], instant: datetime) -> Period | None:
 
 
 def _next_open_day(periods: Iterable[Period], instant: datetime) -> datetime:
-    """Return the first midnight (UTC) at or after `instant` that no hard-closed period holds."""
+    """Return the first midnight (UTC) at or after `instant` that no closed period holds."""
     closed = sorted(
-        (period for period in periods if period.status is PeriodStatus.HARD),
+        (period for period in periods if period.status is not PeriodStatus.OPEN),
         key=lambda period: period.starts_at,
     )
     for period in closed:
