@@ -156,7 +156,7 @@ class Writing:
             records.select(
                 "record_id",
                 *self._constants("source", first_run_id=self.held.run.run_id),
-                pl.concat_str(pl.lit("\\x"), "fingerprint").alias("fingerprint"),
+                "fingerprint",
                 "ordinal",
                 "external_id",
                 "occurred_at",
