@@ -42,7 +42,8 @@ from recon_service.domain.summary import Summary, sentence, summarise
 from recon_service.match_log import ReconLogger, Writing
 from recon_service.matchers.partition import Outcome, match_partition
 from recon_service.matchers.weights import Weights, shipped
-from recon_service.readers.ledger_reader import ALL, LedgerRange, LedgerReader, LedgerUnreadable
+from recon_service.readers.ledger_items import LedgerUnreadable
+from recon_service.readers.ledger_reader import ALL, LedgerRange, LedgerReader
 from recon_service.readers.offload import Offload
 from recon_service.readers.statements import Inputs, Statement, read_statement
 from recon_service.repositories import history as memory

@@ -14,7 +14,7 @@ from recon_service.domain.summary import Summary
 from recon_service.engine import EquationBroken, Progress, ReconEngine
 from recon_service.match_log import LeaseLost
 from recon_service.readers.errors import SourceUnreadable
-from recon_service.readers.ledger_reader import LedgerUnreadable
+from recon_service.readers.ledger_items import LedgerUnreadable
 from recon_service.repositories import runs
 from recon_service.repositories.atomic import atomic, plain
 from shared.problems import is_connection_trouble

@@ -47,10 +47,16 @@ def next_link(request: Request, cursor: str) -> str:
 
 
 async def stream_or_none(
-    streams: Streams, accept: str | None, statement_for: Callable[[str], Select[Any]]
+    streams: Streams,
+    accept: str | None,
+    statement_for: Callable[[str], Select[Any]],
+    *more: str,
 ) -> StreamedResponse | None:
-    """Return the stream that `accept` asks for; `statement_for(media_type)` says of what."""
-    media_type = offered_stream(accept)
+    """Return the stream that `accept` asks for; `statement_for(media_type)` says of what.
+
+    `more` are the media types that the list offers besides CSV and NDJSON.
+    """
+    media_type = offered_stream(accept, *more)
     if media_type is None:
         return None
     return await streams.response(statement_for(media_type), media_type)

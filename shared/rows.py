@@ -5,9 +5,11 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     ColumnElement,
+    DateTime,
     Integer,
     Numeric,
     Select,
@@ -23,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.streaming import CSV, PlainText, csv_safe
 
 Columns = Mapping[str, ColumnElement[Any]]
+_MICROS = 1_000_000
 
 
 def decimal_text(amount_minor: ColumnElement[Any], scale: ColumnElement[Any]) -> ColumnElement[str]:
@@ -70,6 +73,23 @@ def stream_columns(
     if media_type != CSV:
         return [json_rows(columns).label("document")]
     return [_csv_cell(column, name in user_texts).label(name) for name, column in columns.items()]
+
+
+def tsv_columns(columns: Columns, *, texts: Collection[str]) -> list[ColumnElement[Any]]:
+    """Return what a stream of TSV selects: fields that hold neither tab nor line's end.
+
+    Instants are microseconds since 1970 (exact until 2242, since PostgreSQL tells seconds in 53
+    bits), `texts` are written as JSON, and null is nothing.
+    """
+    found: list[ColumnElement[Any]] = []
+    for name, column in columns.items():
+        field = column
+        if isinstance(column.type, DateTime):
+            field = cast(func.date_part("epoch", column) * _MICROS, BigInteger)
+        elif name in texts and not isinstance(column.type, JSON):
+            field = func.to_json(column)
+        found.append(field.label(name))
+    return found
 
 
 async def fetch_page(

@@ -5,7 +5,18 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, select, true
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    FromClause,
+    Select,
+    Table,
+    and_,
+    func,
+    literal,
+    select,
+    true,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.repositories.pages import (
@@ -29,8 +40,15 @@ from ledger_service.repositories.rows import (
     text_member,
 )
 from ledger_service.tables import accounts, events, journal
-from shared.rows import Columns, decimal_text, json_rows, plain_text, stream_columns
-from shared.streaming import instant_text
+from shared.rows import (
+    Columns,
+    decimal_text,
+    json_rows,
+    plain_text,
+    stream_columns,
+    tsv_columns,
+)
+from shared.streaming import TSV, instant_text
 
 
 class Position(NamedTuple):
@@ -104,10 +122,18 @@ def page_statement(ledger_id: int, wanted: Range, after: Key | None, limit: int)
 
 
 def events_stream(ledger_id: int, wanted: Range, media_type: str) -> Select[Any]:
-    """Return the statement whose rows a stream of `media_type` sends, in the order of seq."""
-    columns = _columns(events, journal, accounts)
+    """Return the statement whose rows a stream of `media_type` sends, in the order of seq.
+
+    TSV has what reconciliation needs, as it is stored: amounts in minor units, members of the
+    metadata whatever their type.
+    """
+    if media_type == TSV:
+        columns = tsv_columns(_stored_columns(events, journal, accounts), texts=USER_TEXTS)
+    else:
+        shown = _columns(events, journal, accounts)
+        columns = stream_columns(shown, media_type, user_texts=USER_TEXTS)
     return (
-        select(*stream_columns(columns, media_type, user_texts=USER_TEXTS))
+        select(*columns)
         .select_from(events.join(journal, _same(journal)).join(accounts, _same(accounts)))
         .where(*_of_ledger(ledger_id, wanted), *effective_within(journal.c.effective_at, wanted))
         .where(*_of_reference(wanted))
@@ -210,3 +236,26 @@ def _columns(event: FromClause, entry: FromClause, account: FromClause) -> Colum
         "description": text_member(entry.c.payload, "description"),
         "counterparty": text_member(entry.c.payload, "counterparty"),
     }
+
+
+def _stored_columns(event: FromClause, entry: FromClause, account: FromClause) -> Columns:
+    return {
+        "transaction_id": event.c.transaction_id,
+        "seq": event.c.seq,
+        "line": event.c.line,
+        "direction": event.c.direction,
+        "amount_minor": event.c.amount_minor,
+        "scale": account.c.scale,
+        "currency": account.c.currency,
+        "reference": entry.c.reference,
+        "effective_at": entry.c.effective_at,
+        "recorded_at": entry.c.recorded_at,
+        "description": _member(entry.c.payload, "description"),
+        "counterparty": _member(entry.c.payload, "counterparty"),
+    }
+
+
+def _member(payload: ColumnElement[Any], name: str) -> ColumnElement[Any]:
+    """Return `metadata.<name>` of a journal payload as JSON, null where it is absent."""
+    path = [literal(part, literal_execute=True) for part in ("metadata", name)]
+    return func.json_extract_path(payload, *path, type_=JSON)

@@ -12,7 +12,7 @@ from recon_service.dependencies import Held
 from recon_service.domain.errors import LedgerUnavailable, UnknownLogEntry, UnknownRecord
 from recon_service.explanations.page import CONTENT_SECURITY_POLICY, why_page
 from recon_service.explanations.story import explain
-from recon_service.readers.ledger_reader import LedgerUnreadable
+from recon_service.readers.ledger_items import LedgerUnreadable
 from recon_service.repositories.atomic import plain
 from recon_service.repositories.explanations import find_logged
 from recon_service.why_unmatched import why_unmatched

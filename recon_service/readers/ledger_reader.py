@@ -1,7 +1,6 @@
 """Reads the ledger over HTTP, as it stood at one sequence number, into columns."""
 
 import asyncio
-import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,12 +8,16 @@ from typing import Any, TypeVar
 
 import httpx
 import polars as pl
-from polars._typing import PolarsDataType
 
-from recon_service.domain.records import INSTANT
+from recon_service.readers.ledger_items import (
+    EVENTS,
+    ITEM_COLUMNS,
+    TRANSACTIONS,
+    LedgerUnreadable,
+    Listing,
+)
 from shared.http import REQUEST_ID_HEADER
 from shared.logging import current_request_id
-from shared.streaming import NDJSON
 
 ATTEMPTS_MAX = 4
 BACKOFF_SECONDS = 0.25
@@ -23,51 +26,9 @@ LINE_BYTES_MAX = 1024 * 1024
 ITEMS_MAX = 5_000_000  # what one run may hold in memory
 RETRIED_STATUSES = frozenset({502, 503, 504})
 ALL = "all"
-_AMOUNT = r"^[0-9]{1,18}(\.[0-9]{1,18})?$"
-
-# A ledger item: a whole transaction, or one event of an account. `internal_id` is the
-# transaction's id, with `:<currency>` if it moves several, or `<transaction_id>:<line>`.
-ITEM_COLUMNS: dict[str, PolarsDataType] = {
-    "internal_id": pl.String,
-    "seq": pl.Int64,
-    "reference": pl.String,
-    "effective_at": INSTANT,
-    "recorded_at": INSTANT,
-    "amount_minor": pl.Int64,
-    "scale": pl.Int16,
-    "currency": pl.String,
-    "text": pl.String,
-    "counterparty": pl.String,
-}
-_COMMON: dict[str, PolarsDataType] = {
-    "transaction_id": pl.String,
-    "seq": pl.Int64,
-    "reference": pl.String,
-    "effective_at": pl.String,
-    "recorded_at": pl.String,
-    "description": pl.String,
-    "counterparty": pl.String,
-}
-_TRANSACTION = _COMMON | {
-    "amounts": pl.List(pl.Struct({"currency": pl.String, "amount": pl.String}))
-}
-_EVENT = _COMMON | {
-    "line": pl.Int64,
-    "account_id": pl.String,
-    "direction": pl.String,
-    "amount": pl.String,
-    "currency": pl.String,
-}
+# The ledger is near: to compress the stream would take longer than to send it.
+_PLAIN = {"Accept-Encoding": "identity"}
 _Answer = TypeVar("_Answer")
-
-
-class LedgerUnreadable(Exception):
-    """Says in one plain sentence (`detail`) why the ledger could not be read; `code` is stable."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
 
 
 class _TryAgain(Exception):
@@ -125,28 +86,42 @@ class LedgerReader:
         Amounts of an account's events are signed, credit positive; those of whole transactions
         carry no sign.
         """
-        path, schema, query = "/ledger/transactions/", _TRANSACTION, wanted.query()
+        listing, query = TRANSACTIONS, wanted.query()
         if population != ALL:
-            path, schema = "/ledger/events/", _EVENT
-            query["account_id"] = population
+            listing, query = EVENTS, query | {"account_id": population}
 
         async def attempt() -> pl.DataFrame:
             parts: list[pl.DataFrame] = []
             rows_read = 0
-            async for chunk in self._chunks(path, query):
-                parts.append(await asyncio.to_thread(_parse, chunk, schema))
-                rows_read += parts[-1].height
+            async for part in self._parts(listing, query):
+                parts.append(part)
+                rows_read += part.height
                 if rows_read > ITEMS_MAX:
                     raise LedgerUnreadable(
                         "too-many-items",
                         f"The days of the statement hold more than {ITEMS_MAX:,} ledger items;"
                         " is one of its dates wrong?",
                     )
-            return pl.concat(parts) if parts else pl.DataFrame(schema=schema)
+            return pl.concat(parts) if parts else pl.DataFrame(schema=ITEM_COLUMNS)
 
-        rows = await self._with_retries(attempt)
-        items = _event_items(rows) if population != ALL else _transaction_items(rows)
-        return _checked(_in_minor_units(items, self.scales), wanted)
+        return _checked(await self._with_retries(attempt), wanted)
+
+    async def _parts(
+        self, listing: Listing, query: Mapping[str, str]
+    ) -> AsyncIterator[pl.DataFrame]:
+        """Yield the items of each piece; it is taken apart while the next one is coming."""
+        ahead: asyncio.Task[pl.DataFrame] | None = None
+        try:
+            async for piece in self._pieces(listing, query):
+                if ahead is not None:
+                    yield await ahead
+                work = asyncio.to_thread(listing.parse, piece, self.scales)
+                ahead = asyncio.create_task(work, name="piece of the ledger")
+            if ahead is not None:
+                yield await ahead
+        finally:
+            if ahead is not None:
+                await asyncio.gather(ahead, return_exceptions=True)
 
     async def _document(self, path: str) -> dict[str, Any]:
         async def attempt() -> dict[str, Any]:
@@ -162,29 +137,37 @@ class LedgerReader:
 
         return await self._with_retries(attempt)
 
-    async def _chunks(self, path: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
-        """Yield the stream in pieces that end with a line's end."""
+    async def _pieces(self, listing: Listing, query: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """Yield the stream behind its header in pieces that end with a line's end."""
         pending = bytearray()
+        header = listing.header
         async with self.client.stream(
-            "GET", path, params=dict(query), headers=_headers(NDJSON)
+            "GET", listing.path, params=dict(query), headers=_headers(listing.media_type) | _PLAIN
         ) as response:
             if response.status_code != 200:
                 body = await response.aread()
-                _require_success(response.status_code, body.decode(errors="replace"), path)
-            if not response.headers.get("content-type", "").startswith(NDJSON):
-                raise LedgerUnreadable("ledger-answer", f"{path} does not stream {NDJSON}.")
+                _require_success(response.status_code, body.decode(errors="replace"), listing.path)
+            if not response.headers.get("content-type", "").startswith(listing.media_type):
+                raise LedgerUnreadable(
+                    "ledger-answer", f"{listing.path} does not stream {listing.media_type}."
+                )
             async for piece in response.aiter_bytes():
                 pending += piece
+                if header and len(pending) >= len(header):
+                    _cut(header, pending, listing.path)
+                    header = b""
                 if len(pending) >= CHUNK_BYTES_MIN:
                     end = pending.rfind(b"\n") + 1
                     if end == 0 and len(pending) > CHUNK_BYTES_MIN + LINE_BYTES_MAX:
-                        raise LedgerUnreadable("ledger-answer", f"{path} sends endless lines.")
+                        raise LedgerUnreadable(
+                            "ledger-answer", f"{listing.path} sends endless lines."
+                        )
                     if end:
-                        yield bytes(pending[:end])
+                        yield bytes(memoryview(pending)[:end])
                         del pending[:end]
+        if header or (pending and not pending.endswith(b"\n")):
+            raise _TryAgain(f"{listing.path} ended in the middle of a line")
         if pending:
-            if not pending.endswith(b"\n"):
-                raise _TryAgain(f"{path} ended in the middle of a line")
             yield bytes(pending)
 
     async def _with_retries(self, attempt: Callable[[], Awaitable[_Answer]]) -> _Answer:
@@ -219,66 +202,10 @@ def _require_success(status: int, body: str, path: str) -> None:
     raise LedgerUnreadable("ledger-answer", f"{path} answered {status}: {body[:200]}")
 
 
-def _parse(chunk: bytes, schema: Mapping[str, PolarsDataType]) -> pl.DataFrame:
-    try:
-        rows = pl.read_ndjson(io.BytesIO(chunk), schema=schema)
-    except pl.exceptions.PolarsError as error:
-        raise LedgerUnreadable(
-            "ledger-answer", f"A line of the ledger's answer cannot be read: {error}"
-        ) from error
-    if rows.height != chunk.count(b"\n"):
-        raise LedgerUnreadable("ledger-answer", "The ledger's answer holds empty lines.")
-    return rows
-
-
-def _transaction_items(rows: pl.DataFrame) -> pl.DataFrame:
-    several = pl.col("amounts").list.len() > 1
-    return (
-        rows.with_columns(several=several)
-        .explode("amounts", empty_as_null=True, keep_nulls=True)
-        .unnest("amounts")
-        .with_columns(
-            internal_id=pl.when("several")
-            .then(pl.format("{}:{}", "transaction_id", "currency"))
-            .otherwise("transaction_id"),
-            sign=pl.lit(1, dtype=pl.Int64),
-        )
-    )
-
-
-def _event_items(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(
-        internal_id=pl.format("{}:{}", "transaction_id", "line"),
-        sign=pl.col("direction").replace_strict(
-            {"credit": 1, "debit": -1}, default=None, return_dtype=pl.Int64
-        ),
-    )
-
-
-def _in_minor_units(items: pl.DataFrame, scales: Mapping[str, int]) -> pl.DataFrame:
-    codes = items["currency"].drop_nulls().unique().to_list()
-    unknown = sorted(set(codes) - scales.keys())
-    if unknown:
-        raise LedgerUnreadable(
-            "unknown-currency",
-            f"The ledger moves {unknown[0]}, which RECON_ASSETS does not declare.",
-        )
-    decimals = pl.col("amount").str.split(".").list.get(1, null_on_oob=True).str.len_bytes()
-    scale = pl.col("currency").replace_strict(
-        {code: scales[code] for code in codes}, default=None, return_dtype=pl.Int16
-    )
-    fits = pl.col("amount").str.contains(_AMOUNT) & (decimals.fill_null(0) == scale)
-    digits = pl.col("amount").str.replace(".", "", literal=True)
-    instant = {
-        name: pl.col(name).str.to_datetime("%+", time_zone="UTC", time_unit="us", strict=False)
-        for name in ("effective_at", "recorded_at")
-    }
-    return items.with_columns(
-        amount_minor=pl.when(fits).then(digits).cast(pl.Int64, strict=False) * pl.col("sign"),
-        scale=scale,
-        text="description",
-        **instant,
-    ).select(list(ITEM_COLUMNS))
+def _cut(header: bytes, pending: bytearray, path: str) -> None:
+    if not pending.startswith(header):
+        raise LedgerUnreadable("ledger-answer", f"{path} has other columns.")
+    del pending[: len(header)]
 
 
 def _checked(items: pl.DataFrame, wanted: LedgerRange) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import polars as pl
 
 from recon_service.domain.history import Ending, PastRun, Side, State
 from recon_service.domain.records import ACCEPTED_SCHEMA
-from recon_service.readers.ledger_reader import ITEM_COLUMNS
+from recon_service.readers.ledger_items import ITEM_COLUMNS
 from recon_service.repositories.runs import past_run
 
 # Runs in force of a population, whatever their source.

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from recon_service.readers.ledger_reader import ALL, LedgerRange, LedgerReader, LedgerUnreadable
+from recon_service.readers.ledger_items import LedgerUnreadable
+from recon_service.readers.ledger_reader import ALL, LedgerRange, LedgerReader
 from shared.money import Currencies
 
 SCALES = Currencies().scales
