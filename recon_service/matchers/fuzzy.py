@@ -14,10 +14,9 @@ from recon_service.matchers.crowds import with_rare_words
 from recon_service.matchers.gates import absolute_minor, candidates
 from recon_service.matchers.references import reference_columns
 from recon_service.matchers.scoring import Scored, score_pairs, strange_levels
-from recon_service.matchers.sides import Sides, dense_codes, story, told
+from recon_service.matchers.sides import Sides, dense_codes, story
 from recon_service.matchers.vetoes import conflicting_ids
 from recon_service.matchers.weights import Weights
-from recon_service.matchers.words import surprise
 
 Ints = npt.NDArray[np.int64]
 
@@ -52,14 +51,13 @@ class FuzzyMatcher:
     policy: Policy
     weights: Weights | None = None
 
-    def match(self, open_sides: Sides, whole: Sides) -> FuzzyOutcome:
+    def match(self, open_sides: Sides, whole: Sides, rarity: pl.DataFrame) -> FuzzyOutcome:
         """Score and assign the rows of `open_sides`, which are a part of the `whole` partition.
 
-        Both are canonical. The whole tells how rare a word is, and which references have their
-        equal elsewhere.
+        The open ones are canonical, the whole is `referenced`: it tells which references have
+        their equal elsewhere. `rarity` tells how rare the words of the open ones are in it.
         """
         records, items = open_sides.records, open_sides.items
-        rarity = surprise(told(whole.records), told(whole.items))
         records = reference_columns(
             records.with_columns(
                 absolute_minor=absolute_minor(records["scale"], self.policy),

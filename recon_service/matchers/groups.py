@@ -33,6 +33,7 @@ from recon_service.matchers.group_subsets import (
 )
 from recon_service.matchers.group_sums import day_sums
 from recon_service.matchers.group_verdicts import Claim, Verdict, claims, verdicts
+from recon_service.matchers.matched import Matched
 
 __all__ = [
     "HELD_SCHEMA",
@@ -79,7 +80,7 @@ def known_batches(
     policy: Policy,
     *,
     fees: Fees | None = None,
-    matched_items: pl.DataFrame | None = None,
+    matched: Matched | None = None,
 ) -> Groups:
     """Group only what a batch key names in full and sums up: nothing is surer, so it comes first.
 
@@ -99,7 +100,7 @@ def known_batches(
                 for view, searched in zip(views, by_key(kind, with_residual=True), strict=True)
             ]
             differing = by_key(kind, with_residual=True, incomplete=incomplete)
-            pass_.step([_doubted(searched, matched_items) for searched in differing])
+            pass_.step([_doubted(searched, matched) for searched in differing])
     return pass_.result(with_suggestions=False)
 
 
@@ -110,7 +111,7 @@ def match_groups(
     *,
     fees: Fees | None = None,
     held: pl.DataFrame | None = None,
-    matched_items: pl.DataFrame | None = None,
+    matched: Matched | None = None,
     gathering_days: int | None = None,
     work_max: int = WORK_MAX,
 ) -> Groups:
@@ -121,8 +122,8 @@ def match_groups(
     item; one that is merely learned makes a group doubtful, unless a batch key names all members.
     `held` (HELD_SCHEMA) are suggested pairs whose rows are among the given
     ones: only an automatic group takes them, and the pair's odds count against it.
-    `matched_items` (canonical) are those that one-to-one matching took: where they carry a batch's
-    key, a difference makes the group doubtful.
+    `matched` are the items that one-to-one matching took: where they carry a batch's key, a
+    difference makes the group doubtful.
     Deterministic, whatever the order of rows; no row is in two groups.
     """
     ours, theirs = Rows.of(records), Rows.of(items, fees)
@@ -145,7 +146,7 @@ def match_groups(
     incomplete = [batches for _, batches in completed]
     for kind in ("key", "token"):
         differing = by_key(kind, with_residual=True, incomplete=incomplete)
-        pass_.step([_doubted(searched, matched_items) for searched in differing])
+        pass_.step([_doubted(searched, matched) for searched in differing])
         pass_.step([several_to_several(views[0], linked[kind], gathering_days=gathering_days)])
     for kind in ("party", "word"):
         pass_.step([day_ranges(view, linked[kind]) for view in views])
@@ -186,14 +187,12 @@ def _incomplete(view: View, linked: dict[str, Links], differing: Searched) -> Co
     return named_subsets(view, linked, nothing, gathering_days=view.span_days, only=only)[1]
 
 
-def _doubted(searched: Searched, matched: pl.DataFrame | None) -> Searched:
+def _doubted(searched: Searched, matched: Matched | None) -> Searched:
     """Mark the batches whose key is on items that were matched before."""
     keys = sorted({hit.key for hit in searched.hits if hit.key})
     if matched is None or not keys:
         return searched
-    text = pl.concat_str("ref", "words", separator=" ", ignore_nulls=True)
-    plain = matched.select(text=text.str.replace_all(" ", "")).to_series()
-    elsewhere = plain.str.extract_many(keys).explode().drop_nulls().unique().to_list()
+    elsewhere = matched.carrying(keys)
     hits = [replace(hit, doubtful=hit.doubtful or hit.key in elsewhere) for hit in searched.hits]
     return replace(searched, hits=hits)
 

@@ -29,6 +29,7 @@ def with_net_pairs(
     whole: Sides,
     policy: Policy,
     *,
+    rarity: pl.DataFrame,
     fees: Fees,
     weights: Weights,
 ) -> pl.DataFrame:
@@ -55,7 +56,7 @@ def with_net_pairs(
         exact = policy.model_copy(update={"amount_tolerance": _one_unit(scale)})
         gross_of = dict(items.select("id", "gross_minor").iter_rows())
         nets = Sides(records, items.drop("gross_minor"))
-        fuzzy = FuzzyMatcher(exact, weights).match(nets, whole)
+        fuzzy = FuzzyMatcher(exact, weights).match(nets, whole, rarity)
         rows = fuzzy_rows(fuzzy, records, None, exact)
         told = _Told(schedule, scale, fee_words(code, schedule, scale), code in fees.declared)
         found.append(told.of(rows.filter(pl.col("decision") != "unmatched"), gross_of))

@@ -41,10 +41,12 @@ from recon_service.matchers.fee_pairs import (
 from recon_service.matchers.fees import FeeOffer, Fees, offers
 from recon_service.matchers.fuzzy import FuzzyMatcher
 from recon_service.matchers.groups import Groups, known_batches, match_groups
+from recon_service.matchers.matched import Matched
 from recon_service.matchers.net_pairs import with_net_pairs
 from recon_service.matchers.netting import net_reversals
 from recon_service.matchers.past_gates import same_reference
-from recon_service.matchers.sides import Sides, canonical, two_sides, without
+from recon_service.matchers.rarity import rarity_of_words
+from recon_service.matchers.sides import Sides, described, referenced, two_sides, without
 from recon_service.matchers.verdicts import fuzzy_rows
 from recon_service.matchers.vetoes import closed_rows
 from recon_service.matchers.weights import Weights
@@ -120,7 +122,7 @@ def match_partition(
     found, differing = Outcome(OUTCOME_SCHEMA.to_frame(), Counts()), exact_pairs(exact, sides)
     fees = Fees.of(policy, sides.records)
     if exact.height < max(left.height, right.height):
-        whole = Sides(canonical(sides.records), canonical(sides.items))
+        whole = Sides(referenced(sides.records), referenced(sides.items))
         earlier = _earlier(left, gone, policy)
         found, fees = _loosely(exact, differing, whole, earlier, policy, weights, fees)
     else:
@@ -138,7 +140,7 @@ def match_partition(
 def _earlier(left: pl.DataFrame, gone: pl.DataFrame | None, policy: Policy) -> pl.DataFrame:
     if gone is None:
         gone = ITEM_SCHEMA.to_frame()
-    return canonical(two_sides(left, gone.cast(ITEM_SCHEMA), policy.window).items)
+    return referenced(two_sides(left, gone.cast(ITEM_SCHEMA), policy.window).items)
 
 
 def _loosely(
@@ -150,20 +152,27 @@ def _loosely(
     weights: Weights | None,
     fees: Fees,
 ) -> tuple[Outcome, Fees]:
-    """Return what the passes behind the exact one found, and the fees; sides are canonical."""
-    open_sides = Sides(without(whole.records, exact["id"]), without(whole.items, exact["item_id"]))
+    """Return what the passes behind the exact one found, and the fees.
+
+    `whole` is `referenced`: only what is still open is put into its canonical form.
+    """
+    open_sides = Sides(
+        described(without(whole.records, exact["id"])),
+        described(without(whole.items, exact["item_id"])),
+    )
+    rarity = rarity_of_words(open_sides, whole, exact)
     certain = certain_pairs(open_sides, whole, policy)
     charged = fee_rows(certain, open_sides, fees, policy, is_declared=True)
     open_sides = left_over(open_sides, charged)
     ours = net_reversals(open_sides.records, open_sides.items, policy, side="record")
     theirs = net_reversals(open_sides.items, open_sides.records, policy, side="item")
     open_sides = _without(open_sides, pl.concat([ours.members, theirs.members]))
-    matched = pl.concat([exact["item_id"], charged["internal_id"].alias("item_id")])
-    matched_items = whole.items.join(
-        matched.to_frame(), left_on="id", right_on="item_id", how="semi"
+    taken = pl.concat([exact["item_id"], charged["internal_id"].alias("item_id")])
+    matched = Matched(
+        whole.items.join(taken.to_frame(), left_on="id", right_on="item_id", how="semi")
     )
     batches = known_batches(
-        open_sides.records, open_sides.items, policy, fees=fees, matched_items=matched_items
+        open_sides.records, open_sides.items, policy, fees=fees, matched=matched
     )
     fees = with_learned(
         fees,
@@ -175,14 +184,16 @@ def _loosely(
     open_sides = _without(open_sides, batches.members)
     offered = fee_rows(certain, open_sides, fees, policy, is_declared=False)
     open_sides = left_over(open_sides, offered)
-    fuzzy = FuzzyMatcher(policy, weights).match(open_sides, whole)
-    taken = pl.concat([matched, members["id"], offered["internal_id"], earlier["id"]])
+    fuzzy = FuzzyMatcher(policy, weights).match(open_sides, whole, rarity)
+    taken = pl.concat([taken, members["id"], offered["internal_id"], earlier["id"]])
     items = pl.concat([whole.items, earlier.select(whole.items.columns)])
     alike = same_reference(open_sides.records, items, policy, taken=taken)
     one_to_one = fuzzy_rows(fuzzy, open_sides.records, alike, policy, fees)
     used = fuzzy.scored.weights
-    one_to_one = with_net_pairs(one_to_one, open_sides, whole, policy, fees=fees, weights=used)
-    groups = _groups(one_to_one, open_sides, matched_items, policy, fees)
+    one_to_one = with_net_pairs(
+        one_to_one, open_sides, whole, policy, rarity=rarity, fees=fees, weights=used
+    )
+    groups = _groups(one_to_one, open_sides, matched, policy, fees)
     rest = _beside(one_to_one, groups)
     rest, late = _net_leftovers(rest, groups.members, open_sides, policy)
     searched, cut = batches.counts, groups.counts
@@ -208,7 +219,7 @@ def _without(sides: Sides, members: pl.DataFrame) -> Sides:
 
 
 def _groups(
-    one_to_one: pl.DataFrame, open_sides: Sides, matched: pl.DataFrame, policy: Policy, fees: Fees
+    one_to_one: pl.DataFrame, open_sides: Sides, matched: Matched, policy: Policy, fees: Fees
 ) -> Groups:
     """Group what is not automatic; suggested pairs are held until a group is surer.
 
@@ -225,7 +236,7 @@ def _groups(
         policy,
         fees=fees,
         held=held,
-        matched_items=pl.concat([matched, by_evidence]),
+        matched=Matched(by_evidence, besides=matched),
     )
 
 

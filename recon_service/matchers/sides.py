@@ -101,11 +101,22 @@ def words(text: pl.Series) -> pl.Series:
 
 
 def canonical(frame: pl.DataFrame) -> pl.DataFrame:
-    """Add the forms that are compared.
+    """Add the forms that are compared: those of `referenced` and `described`."""
+    return described(referenced(frame))
 
-    `ref_words` and `ref` are the reference's words with and without spaces, `ref_digits` its
-    digits from five on without leading zeros, `words` the text's, `party` the counterparty's
-    without its legal form.
+
+def referenced(frame: pl.DataFrame) -> pl.DataFrame:
+    """Add `ref_words` and `ref`: the reference's words with and without spaces."""
+    return frame.with_columns(ref_words=words(frame["reference"])).with_columns(
+        ref=pl.col("ref_words").str.replace_all(" ", "", literal=True)
+    )
+
+
+def described(frame: pl.DataFrame) -> pl.DataFrame:
+    """Add to a `referenced` frame what takes the most time: the forms of what people wrote.
+
+    `words` are the text's, `party` the counterparty's without its legal form, `ref_digits` the
+    reference's digits from five on without leading zeros.
     """
     digits = pl.col("ref").str.replace_all("[^0-9]", "").str.strip_chars_start("0")
     short = (
@@ -114,17 +125,12 @@ def canonical(frame: pl.DataFrame) -> pl.DataFrame:
         .str.replace_all(" +", " ")
         .str.strip_chars(" ")
     )
-    return (
-        frame.with_columns(
-            ref_words=words(frame["reference"]),
-            words=words(frame["text"]),
-            party=words(frame["counterparty"]),
-        )
-        .with_columns(ref=pl.col("ref_words").str.replace_all(" ", "", literal=True))
-        .with_columns(
-            ref_digits=pl.when(digits.str.len_bytes() >= 5).then(digits),
-            party=pl.when(short != "").then(short).otherwise("party"),
-        )
+    return frame.with_columns(
+        words=words(frame["text"]),
+        party=words(frame["counterparty"]),
+    ).with_columns(
+        ref_digits=pl.when(digits.str.len_bytes() >= 5).then(digits),
+        party=pl.when(short != "").then(short).otherwise("party"),
     )
 
 

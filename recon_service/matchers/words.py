@@ -1,5 +1,6 @@
 """How surprising each word of the run is, and what two descriptions share, pair by pair."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,19 +32,40 @@ _SHORTER_SHARE = 0.7
 _CHUNK_PAIRS = 500_000
 
 
-def surprise(*texts: pl.Series) -> pl.DataFrame:
-    """Return `word` and `bits`: how little one expects to meet the word in a line of this run."""
-    lines = pl.concat([text.rename("words").drop_nulls() for text in texts])
-    counts = (
-        lines.to_frame()
-        .select(word=pl.col("words").str.split(" ").list.unique())
-        .explode("word")
-        .group_by("word")
-        .agg(lines=pl.len())
-    )
+def surprise(
+    *texts: pl.Series, sample: Sequence[pl.Series] = (), sampled: float = 1.0
+) -> pl.DataFrame:
+    """Return `word` and `bits`: how little one expects to meet the word in a line of this run.
+
+    The words are those of `texts`. Each line of `sample` stands for so many (`sampled`) others,
+    in which they are counted too.
+    """
+    lines, others = _lines(texts), _lines(sample)
+    said = _said(lines)
+    known = said.select(pl.col("word").unique().sort())
+    counts = _lines_of(said, known) + _lines_of(_said(others), known) * sampled
     usual = pl.when(pl.col("word").is_in(_USUAL_WORDS.split())).then(_USUAL_LINES).otherwise(1)
-    odds = (len(lines) + _BACKGROUND_LINES) / (pl.col("lines") + usual)
-    return counts.select("word", bits=odds.log(2).clip(lower_bound=0.0)).sort("word")
+    odds = (len(lines) + len(others) * sampled + _BACKGROUND_LINES) / (pl.col("lines") + usual)
+    bits = odds.log(2).clip(lower_bound=0.0)
+    return known.with_columns(lines=pl.Series(counts)).select("word", bits=bits)
+
+
+def _lines(texts: Sequence[pl.Series]) -> pl.Series:
+    nothing = pl.Series("words", [], pl.String)
+    return pl.concat([nothing, *(text.rename("words").drop_nulls() for text in texts)])
+
+
+def _said(lines: pl.Series) -> pl.DataFrame:
+    """Return `line` and `word` for each word of each line."""
+    words = lines.str.split(" ").rename("word")
+    return words.to_frame().with_row_index("line").explode("word", empty_as_null=True)
+
+
+def _lines_of(said: pl.DataFrame, known: pl.DataFrame) -> Floats:
+    """Return in how many lines each of the `known` words stands; a line may say it twice."""
+    places = known.with_row_index("place")
+    once = said.join(places, on="word").select("line", "place").unique()
+    return np.bincount(once["place"].to_numpy(), minlength=known.height).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)

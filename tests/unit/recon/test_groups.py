@@ -7,7 +7,8 @@ import polars as pl
 
 from recon_service.matchers.fees import Fees, Schedule
 from recon_service.matchers.groups import Groups, known_batches, match_groups
-from recon_service.matchers.sides import canonical, two_sides
+from recon_service.matchers.matched import Matched
+from recon_service.matchers.sides import canonical, referenced, two_sides
 from tests.unit.recon.builders import a_policy, a_record, an_item, left, right
 
 Row = dict[str, Any]
@@ -304,9 +305,11 @@ def test_a_fee_is_doubtful_where_a_member_was_matched_before() -> None:
     items = sales(12_010, 19_500)
     record = a_record("r", text="PAYOUT PO2231", amount_minor=31_190)
     gone = [an_item("x", "X-1", amount_minor=320, text="sale PO 2231")]
-    matched = canonical(two_sides(left(), right(*gone), a_policy().window).items)
-    assert members(group([record], items, matched_items=matched)) == {
-        "suggested i0": ["i0", "i1", "r"]
-    }
-    others = matched.with_columns(words=pl.lit("sale po 7781"))
-    assert members(group([record], items, matched_items=others)) == {"auto i0": ["i0", "i1", "r"]}
+    matched = referenced(two_sides(left(), right(*gone), a_policy().window).items)
+    found = group([record], items, matched=Matched(matched))
+    assert members(found) == {"suggested i0": ["i0", "i1", "r"]}
+    others = matched.with_columns(text=pl.lit("sale po 7781"))
+    found = group([record], items, matched=Matched(others))
+    assert members(found) == {"auto i0": ["i0", "i1", "r"]}
+    found = group([record], items, matched=Matched(others, besides=Matched(matched)))
+    assert members(found) == {"suggested i0": ["i0", "i1", "r"]}
