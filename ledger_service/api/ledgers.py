@@ -36,7 +36,8 @@ class LedgersOut(BaseModel):
     summary="Add a ledger",
     response_model=LedgerOut,
     status_code=201,
-    responses={200: {"model": LedgerOut, "description": "It was there already"}},
+    responses=problem_responses()
+    | {200: {"model": LedgerOut, "description": "It was there already"}},
 )
 async def put_ledger(name: LedgerName, held: Held, response: Response) -> LedgerOut:
     """Add a ledger with accounts, keys and history of its own; asked again, it changes nothing.
@@ -50,7 +51,7 @@ async def put_ledger(name: LedgerName, held: Held, response: Response) -> Ledger
     return LedgerOut(ledger=head.name, seq=head.last_seq)
 
 
-@router.get("/", summary="List ledgers", response_model=LedgersOut)
+@router.get("/", summary="List ledgers", response_model=LedgersOut, responses=problem_responses())
 async def list_ledgers(held: Held) -> LedgersOut:
     """All ledgers of this service."""
     return LedgersOut(
