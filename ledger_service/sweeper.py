@@ -35,7 +35,15 @@ WHERE EXISTS (
 class Sweeper:
     """Looks after the holds of all ledgers of this service."""
 
-    def __init__(self, probes: Probes, ledgers: Ledgers, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        probes: Probes,
+        ledgers: Ledgers,
+        *,
+        interval_seconds: float = SWEEP_SECONDS,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._interval_seconds = interval_seconds
         self._probes = probes
         self._ledgers = ledgers
         self._clock = clock
@@ -73,4 +81,4 @@ class Sweeper:
             except Exception as error:
                 if not (is_connection_trouble(error) or isinstance(error, TimeoutError)):
                     log.error("sweep_failed", exc_info=error)
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(self._interval_seconds)
