@@ -81,8 +81,8 @@ class LedgerSettings(ServiceSettings):
     @classmethod
     def _name_every_type(cls, policies: dict[str, str], known: ValidationInfo) -> dict[str, str]:
         declared: dict[str, Direction] = known.data.get("account_types", {})
-        defaults = dict.fromkeys(declared, "refused")
-        defaults |= dict.fromkeys(AccountType, "allowed") | {AccountType.USER: "refused"}
+        defaults: dict[str, str] = dict.fromkeys(declared, "refused")
+        defaults |= dict.fromkeys(NORMAL_SIDES, "allowed") | {AccountType.USER: "refused"}
         for kind in policies.keys() - defaults.keys():
             raise ValueError(f"{kind} is no type of account; declare it in LEDGER_ACCOUNT_TYPES")
         return defaults | {kind: _without_zeros(policy) for kind, policy in policies.items()}

@@ -10,7 +10,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from ledger_service.api.documents.accounts import opened_account_document
+from ledger_service.api.documents.accounts import (
+    changed_account_document,
+    opened_account_document,
+)
 from ledger_service.api.documents.dating import dating_members
 from ledger_service.api.documents.holds import captured_hold_document, changed_hold_document
 from ledger_service.api.documents.transactions import posted_document
@@ -32,6 +35,7 @@ def refusal_error(refusal: Refusal) -> type[AppError]:
     return _REFUSAL_ERRORS[refusal]
 
 
+_STATUSES = {Refusal.VERSION_MISMATCH: 412}
 _REFUSAL_ERRORS: dict[Refusal, type[AppError]] = {
     refusal: type(
         refusal.name,
@@ -39,7 +43,7 @@ _REFUSAL_ERRORS: dict[Refusal, type[AppError]] = {
         {
             "code": refusal.code,
             "title": refusal.title,
-            "status": 422,
+            "status": _STATUSES.get(refusal, 422),
         },
     )
     for refusal in Refusal
@@ -54,7 +58,7 @@ class Answer(NamedTuple):
 
 
 def render(outcome: Outcome, path: str, ledger: str) -> Answer:
-    """Return the answer to a command that came to `path`: 201, or 422 with the refusal.
+    """Return the answer to a command that came to `path`: 201, or the refusal, mostly as 422.
 
     Raises KeyReused.
     """
@@ -88,6 +92,7 @@ def posted_text(entry: Entry, events: Sequence[Event], ledger: str) -> str:
 # What each other kind of entry has made.
 _DOCUMENTS: dict[EntryKind, Callable[[Entry, Sequence[Event]], dict[str, Any]]] = {
     EntryKind.ACCOUNT_OPENED: opened_account_document,
+    EntryKind.ACCOUNT_CHANGED: changed_account_document,
     EntryKind.TRANSACTION: posted_document,
     EntryKind.EXCHANGE: posted_document,
     EntryKind.REVERSAL: posted_document,

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from ledger_service.api.conditions import Conditions
-from ledger_service.domain.model import AccountType, Direction, Freeze, LimitsOn, PeriodStatus
+from ledger_service.domain.model import Direction, PeriodStatus
 from shared.idempotency import KEY_CHARS_MAX, KEY_PATTERN
 from shared.ids import Id
 from shared.money import AMOUNT_CHARS_MAX, AMOUNT_PATTERN, CURRENCY_PATTERN
@@ -51,40 +51,6 @@ class _In(BaseModel):
 
 class _Out(BaseModel):
     model_config = ConfigDict(extra="forbid")
-
-
-class Overdraft(_In):
-    """How far the balance may go below zero; fixed for the life of the account."""
-
-    policy: Literal["allowed", "refused", "floor"]
-    limit: Amount | None = Field(
-        default=None, description="with `floor`: how far below zero, as a positive amount"
-    )
-
-    @model_validator(mode="after")
-    def _limit_goes_with_floor(self) -> "Overdraft":
-        if (self.policy == "floor") != (self.limit is not None):
-            raise ValueError("`limit` goes with the policy `floor`, and only with it")
-        return self
-
-
-class OpenAccountBody(_In):
-    """A new account."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"currency": "USD", "type": "user", "metadata": {"name": "John Doe"}}]
-        }
-    )
-
-    currency: CurrencyCode
-    type: AccountType = Field(
-        strict=False,
-        description="`internal` accounts (floats, funding, fees) may go below zero, "
-        "`user` accounts may not, unless the settings or `overdraft` say otherwise",
-    )
-    overdraft: Overdraft | None = None
-    metadata: Metadata = Field(default_factory=dict)
 
 
 class TransferBody(_In):
@@ -192,32 +158,6 @@ class BatchOut(_Out):
     results: list[BatchResult]
 
 
-class OverdraftOut(_Out):
-    policy: Literal["allowed", "refused", "floor"]
-    floor: str | None = Field(description="lowest balance that a debit may leave")
-
-
-class AccountOut(_Out):
-    """An account as its entries made it."""
-
-    account_id: UUID = Field(examples=[ACCOUNT_EXAMPLE])
-    ledger: str
-    currency: str
-    scale: int
-    type: str
-    normal_side: Direction = Field(description="on which side its balance is positive")
-    code: str | None = Field(description="its place in the chart of accounts")
-    status: Literal["open", "closed"]
-    frozen: Freeze = Field(description="which events it does not take for now")
-    overdraft: OverdraftOut
-    ceiling: str | None = Field(description="highest balance that is allowed")
-    limits_on: LimitsOn = Field(description="whether holds count against floor and ceiling")
-    metadata: dict[str, Any]
-    version: int = Field(description="counts the changes of the account itself")
-    seq: int = Field(description="the journal entry that opened it")
-    opened_at: datetime
-
-
 class DatingOut(_Out):
     """What a closed period did to a posting that was asked to count in it."""
 
@@ -314,10 +254,6 @@ class Page(_Out):
 
     next_cursor: str | None
     next: str | None
-
-
-class AccountPage(Page):
-    accounts: list[AccountOut]
 
 
 class TransactionPage(Page):

@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, Select, select
+from sqlalchemy import RowMapping, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.tables import accounts, ledgers
 from shared.database import Probes
-from shared.rows import fetch_page
 
 _ACCOUNT = (
     accounts.c.account_id,
@@ -65,21 +63,12 @@ async def find_account(
     database: AsyncEngine, ledger_id: int, account_id: UUID
 ) -> RowMapping | None:
     """Return the row of one account, None where there is none."""
-    statement = _accounts(ledger_id).where(accounts.c.account_id == account_id)
+    statement = select(*_ACCOUNT).where(
+        accounts.c.ledger_id == ledger_id, accounts.c.account_id == account_id
+    )
     async with database.connect() as connection:
         found: RowMapping | None = (await connection.execute(statement)).mappings().one_or_none()
     return found
-
-
-async def accounts_page(
-    database: AsyncEngine, ledger_id: int, *, after_seq: int | None, limit: int
-) -> tuple[list[RowMapping], int | None]:
-    """Return accounts in the order of opening, and the last one's entry if more follow."""
-    statement = _accounts(ledger_id).order_by(accounts.c.opened_seq)
-    if after_seq is not None:
-        statement = statement.where(accounts.c.opened_seq > after_seq)
-    rows, more = await fetch_page(database, statement, limit)
-    return [row._mapping for row in rows], rows[-1].opened_seq if more else None
 
 
 async def balance_now(probes: Probes, ledger_id: int, account_id: UUID) -> BalanceNow | None:
@@ -103,7 +92,3 @@ async def all_heads(database: AsyncEngine) -> list[HeadNow]:
     async with database.connect() as connection:
         rows = await connection.execute(statement.order_by(ledgers.c.ledger_id))
         return [HeadNow(**row) for row in rows.mappings()]
-
-
-def _accounts(ledger_id: int) -> Select[Any]:
-    return select(*_ACCOUNT).where(accounts.c.ledger_id == ledger_id)

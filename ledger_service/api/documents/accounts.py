@@ -1,10 +1,10 @@
-"""Accounts as AccountOut shows them."""
+"""Accounts as AccountOut shows them, and their changes as AccountChangeOut does."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ledger_service.domain.entries import AccountOpened, Entry, Event
+from ledger_service.domain.entries import AccountChanged, AccountOpened, Entry, Event
 from ledger_service.domain.model import AccountFacts, Direction
 from shared.clock import instant_text
 from shared.money import format_minor
@@ -19,10 +19,34 @@ def opened_account_document(entry: Entry, _: Sequence[Event]) -> dict[str, Any]:
     return account_document(body.facts, body.metadata, entry.seq, entry.recorded_at)
 
 
+def changed_account_document(entry: Entry, _: Sequence[Event] = ()) -> dict[str, Any]:
+    """Return the account as the entry left it; of its metadata only what the entry says."""
+    body = entry.body
+    assert isinstance(body, AccountOpened | AccountChanged), f"entry {entry.seq} has no account"
+    return {
+        **_facts_document(body.facts),
+        "kind": entry.kind,
+        "metadata": body.metadata,
+        "version": body.facts.version,
+        "seq": entry.seq,
+        "recorded_at": instant_text(entry.recorded_at),
+    }
+
+
 def account_document(
     facts: AccountFacts, metadata: Mapping[str, Any], opened_seq: int, opened_at: datetime
 ) -> dict[str, Any]:
     """Return an account as its entries made it."""
+    return {
+        **_facts_document(facts),
+        "metadata": metadata,
+        "version": facts.version,
+        "seq": opened_seq,
+        "opened_at": instant_text(opened_at),
+    }
+
+
+def _facts_document(facts: AccountFacts) -> dict[str, Any]:
     floor_minor, ceiling_minor = facts.floor_minor, facts.ceiling_minor
     if facts.normal_side is Direction.DEBIT:
         floor_minor, ceiling_minor = (
@@ -42,10 +66,6 @@ def account_document(
         "overdraft": _overdraft_document(floor_minor, facts.scale),
         "ceiling": None if ceiling_minor is None else format_minor(ceiling_minor, facts.scale),
         "limits_on": facts.limits_on,
-        "metadata": metadata,
-        "version": facts.version,
-        "seq": opened_seq,
-        "opened_at": instant_text(opened_at),
     }
 
 

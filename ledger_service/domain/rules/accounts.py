@@ -20,7 +20,7 @@ def open_account(state: State, command: OpenAccount, recorded_at: datetime) -> E
         return Refused(
             Refusal.UNKNOWN_ACCOUNT_TYPE,
             f"{command.type} is neither a type of ours nor one declared in the settings",
-            {"type": command.type},
+            {"account_type": command.type},
         )
     if refused := _code_in_use(state, command.code):
         return refused
