@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from ledger_service.domain.canonical import StoredEntry, StoredEvent, StoredKey
-from ledger_service.domain.entries import AccountOpened, Entry, EntryKind
-from ledger_service.domain.model import Direction
-from ledger_service.domain.payloads import body_of, declined_of, mistyped
+from ledger_service.domain.canonical import StoredEntry, StoredKey
+from ledger_service.domain.payloads import declined_of
 from ledger_service.event_store import EventStore
 from ledger_service.export_format import BadExport, ExportReader, Header, TableRow
 from ledger_service.files.export import SEAL_TABLES, Progress
 from ledger_service.projections.compare import PROJECTIONS, Replay, insert_rows
+from ledger_service.projections.follow import DoesNotFollow, follow
 from shared.bulk import Row
 
 ROWS_PER_COPY = 5_000
@@ -168,40 +167,12 @@ class _Writer:
         return self._replay
 
     def _take_entry(self, stored: StoredEntry) -> None:
-        last, entry = self._replay.last, self._entry_of(stored)
-        expected = last.seq + 1 if last else 1
-        if entry.seq != expected:
-            raise self._bad(f"seq {expected} is missing: {entry.seq} follows")
-        if last is not None and entry.recorded_at < last.recorded_at:
-            raise self._bad(f"seq {entry.seq} was recorded before seq {last.seq}")
-        if fault := fault_of(self._replay, entry):
-            raise self._bad(f"seq {entry.seq} cannot be: {fault}")
         try:
-            changes = self._replay.take(entry)
-        except (KeyError, ValueError) as error:
-            raise self._bad(f"seq {entry.seq} cannot be replayed: {error!r}") from None
-        events = [_event_of(stored, event) for event in stored.events]
-        if events != list(changes.events):
-            raise self._bad(f"the events of seq {entry.seq} are not those that its payload makes")
-        head = (self._ledger_id, *stored[:2], stored.kind, *stored[3:7])
-        self._entries.append(head)
+            changes = follow(self._replay, stored)
+        except DoesNotFollow as error:
+            raise self._bad(str(error)) from None
+        self._entries.append((self._ledger_id, *stored[:7]))
         self._events += [(self._ledger_id, *event) for event in changes.events]
-
-    def _entry_of(self, stored: StoredEntry) -> Entry:
-        try:
-            body = body_of(EntryKind(stored.kind), json.loads(stored.payload))
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise self._bad(f"the payload of seq {stored.seq} is damaged: {error!r}") from None
-        if field := mistyped(body):
-            raise self._bad(f"the payload of seq {stored.seq} is damaged: {field} has a wrong type")
-        return Entry(
-            stored.seq,
-            stored.entry_id,
-            stored.effective_at,
-            stored.recorded_at,
-            stored.reference,
-            body,
-        )
 
     def _take_key(self, key: StoredKey) -> None:
         if key[:2] <= self._last_key:
@@ -252,35 +223,6 @@ class _Writer:
 
     def _bad(self, sentence: str) -> BadExport:
         return BadExport(f"{sentence}.", self._reader.line)
-
-
-def fault_of(replay: Replay, entry: Entry) -> str | None:
-    """Return what is wrong with an entry that could be folded all the same, None if nothing is.
-
-    The fold believes what the rules have accepted; a file may say anything.
-    """
-    accounts, body = replay.state.accounts, entry.body
-    if isinstance(body, AccountOpened):
-        if entry.entry_id != body.facts.account_id:
-            return "the entry that opens an account has the account's id"
-        return f"account {entry.entry_id} is open already" if entry.entry_id in accounts else None
-    totals: dict[str, int] = {}
-    for leg in body.legs:
-        if leg.amount_minor <= 0 or leg.account_id not in accounts:
-            return f"it moves {leg.amount_minor} on account {leg.account_id}"
-        sign = 1 if leg.direction is Direction.CREDIT else -1
-        currency = accounts[leg.account_id].currency
-        totals[currency] = totals.get(currency, 0) + sign * leg.amount_minor
-    for currency, total_minor in totals.items():
-        if total_minor:
-            return f"debits and credits in {currency} differ by {abs(total_minor)} minor units"
-    return None
-
-
-def _event_of(stored: StoredEntry, event: StoredEvent) -> tuple[Any, ...]:
-    """Return an event of the file in the form of the fold's."""
-    line, account_id, transaction_id, direction, *numbers = event
-    return (stored.seq, line, account_id, transaction_id, direction, *numbers)
 
 
 async def _project(connection: asyncpg.Connection, ledger_id: int, replay: Replay) -> None:
