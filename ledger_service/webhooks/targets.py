@@ -24,6 +24,7 @@ ERROR_CHARS_MAX = 200
 ADDRESSES_TRIED_MAX = 4
 REFUSED = "refused: the host has an address that is not public"
 _NAT64 = IPv6Network("64:ff9b::/96")
+_NAT64_OF_ONES_OWN = IPv6Network("64:ff9b:1::/48")  # RFC 8215; Python takes it for public
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
@@ -38,7 +39,7 @@ def is_public(address: str) -> bool:
         inner = found.ipv4_mapped or found.sixtofour
         if found in _NAT64:
             inner = IPv4Address(int(found) & 0xFFFFFFFF)
-        if found.teredo is not None:
+        if found.teredo is not None or found in _NAT64_OF_ONES_OWN:
             return False
         if inner is not None:
             return is_public(str(inner))

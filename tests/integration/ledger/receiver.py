@@ -47,7 +47,7 @@ class Receiver:
 
     port: int = 0
     answers: list[int] = field(default_factory=list)
-    answer_more: bytes = b""
+    answer_body: bytes = b"ok"
     received: list[Received] = field(default_factory=list)
     arrived: asyncio.Queue[Received] = field(default_factory=asyncio.Queue)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -76,8 +76,9 @@ class Receiver:
                 status = self.answers.pop(0) if self.answers else 200
                 if status == HANG_UP:
                     return
-                writer.write(b"HTTP/1.1 %d Said\r\n%s" % (status, self.answer_more))
-                writer.write(b"Content-Length: 2\r\n\r\nok")
+                body = self.answer_body
+                writer.write(b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n" % (status, len(body)))
+                writer.write(b"Location: /elsewhere\r\n\r\n" + body)
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the sender has gone
