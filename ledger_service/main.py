@@ -17,6 +17,7 @@ from ledger_service.api import (
     events,
     holds,
     ledgers,
+    periods,
     postings,
     proofs,
     transactions,
@@ -126,6 +127,7 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
                 transactions,
                 events,
                 ledgers,
+                periods,
                 webhooks,
                 proofs,
             )

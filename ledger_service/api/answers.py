@@ -16,6 +16,7 @@ from ledger_service.api.documents.accounts import (
 )
 from ledger_service.api.documents.dating import dating_members
 from ledger_service.api.documents.holds import captured_hold_document, changed_hold_document
+from ledger_service.api.documents.periods import changed_period_document
 from ledger_service.api.documents.transactions import posted_document
 from ledger_service.domain.batch import Declined, Outcome, Posted
 from ledger_service.domain.entries import Entry, EntryKind, Event, Transferred
@@ -93,6 +94,9 @@ def posted_text(entry: Entry, events: Sequence[Event], ledger: str) -> str:
 _DOCUMENTS: dict[EntryKind, Callable[[Entry, Sequence[Event]], dict[str, Any]]] = {
     EntryKind.ACCOUNT_OPENED: opened_account_document,
     EntryKind.ACCOUNT_CHANGED: changed_account_document,
+    EntryKind.PERIOD_OPENED: changed_period_document,
+    EntryKind.PERIOD_CLOSED: changed_period_document,
+    EntryKind.PERIOD_REOPENED: changed_period_document,
     EntryKind.TRANSACTION: posted_document,
     EntryKind.EXCHANGE: posted_document,
     EntryKind.REVERSAL: posted_document,
