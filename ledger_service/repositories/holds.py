@@ -51,27 +51,22 @@ async def find_hold(
     database: AsyncEngine, ledger_id: int, hold_id: UUID, *, now: datetime
 ) -> HoldHistory | None:
     """Return a hold as of `now` from its entries, None where there is none."""
-    of_hold = (
-        select(*_ENTRY)
-        .where(journal.c.ledger_id == ledger_id, _OF_HOLD.bindparams(hold_id=str(hold_id)))
-        .order_by(journal.c.seq.desc())
-        .limit(CHANGES_SHOWN_MAX)
-    )
     placing = select(*_ENTRY).where(
         journal.c.ledger_id == ledger_id,
         journal.c.entry_id == hold_id,
         journal.c.kind == EntryKind.HOLD_PLACED,
     )
     async with database.connect() as connection:
-        found = [entry_of(row) for row in (await connection.execute(of_hold)).mappings()]
+        rows = await connection.execute(history_statement(ledger_id, hold_id))
+        found = [entry_of(row) for row in rows.mappings()]
         if not found:
             return None
         row = (await connection.execute(placing)).mappings().one()
     placed, last = entry_of(row), found[0]
-    assert isinstance(last.body, HoldMoved), f"entry {last.seq} moves no hold"
-    standing = HoldNow(
-        seen(last.body.hold, now), placed.reference, placed.body.metadata, placed.recorded_at
-    )
+    said, stands = placed.body, last.body
+    assert isinstance(said, HoldMoved), f"entry {placed.seq} placed no hold"
+    assert isinstance(stands, HoldMoved), f"entry {last.seq} moves no hold"
+    standing = HoldNow(seen(stands.hold, now), placed.reference, said.metadata, placed.recorded_at)
     return HoldHistory(standing, found[::-1])
 
 
@@ -89,6 +84,33 @@ async def holds_page(
 
     `account_id` is that of either side.
     """
+    statement = page_statement(
+        ledger_id, now=now, account_id=account_id, status=status, after=after, limit=limit
+    )
+    rows, more = await fetch_page(database, statement, limit)
+    return [_hold_now(row._mapping, now) for row in rows], more
+
+
+def history_statement(ledger_id: int, hold_id: UUID) -> Select[Any]:
+    """Return the statement of the last entries of a hold, the latest first."""
+    return (
+        select(*_ENTRY)
+        .where(journal.c.ledger_id == ledger_id, _OF_HOLD.bindparams(hold_id=str(hold_id)))
+        .order_by(journal.c.seq.desc())
+        .limit(CHANGES_SHOWN_MAX)
+    )
+
+
+def page_statement(
+    ledger_id: int,
+    *,
+    now: datetime,
+    account_id: UUID | None,
+    status: HoldStatus | None,
+    after: UUID | None,
+    limit: int,
+) -> Select[Any]:
+    """Return the statement of one page, which merges a walk along an index for each status."""
     walks = []
     for condition in _status_conditions(status, now):
         for side in _sides(account_id):
@@ -100,13 +122,11 @@ async def holds_page(
     page = select(merged).order_by(merged.c.hold_id).limit(limit + 1).subquery("page")
     placing = and_(journal.c.ledger_id == ledger_id, journal.c.entry_id == page.c.hold_id)
     metadata = cast(journal.c.payload["metadata"], Text).label("metadata")
-    statement: Select[Any] = (
+    return (
         select(*page.c, journal.c.reference, metadata, journal.c.recorded_at)
         .select_from(page.join(journal, placing))
         .order_by(page.c.hold_id)
     )
-    rows, more = await fetch_page(database, statement, limit)
-    return [_hold_now(row._mapping, now) for row in rows], more
 
 
 def seen(hold: Hold, now: datetime) -> Hold:
