@@ -81,6 +81,37 @@ async def test_an_accounts_events_are_signed(ledger: httpx.AsyncClient) -> None:
     assert debits["internal_id"][0] != credits_["internal_id"][0]
 
 
+async def test_each_currency_of_an_exchange_is_an_item_of_its_own(
+    ledger: httpx.AsyncClient,
+) -> None:
+    dollars, euros = "USD", "EUR"
+    source, sold = await open_account(ledger, dollars), await open_account(ledger, dollars)
+    bought, destination = await open_account(ledger, euros), await open_account(ledger, euros)
+    parties = {
+        "source_account_id": source,
+        "sold_exchange_account_id": sold,
+        "bought_exchange_account_id": bought,
+        "destination_account_id": destination,
+    }
+    terms = {"sold": "10.00", "rate": "0.92", "rate_source": "test", "reference": "FX-1"}
+    posted = await ledger.post("/ledger/exchange/", json=parties | terms)
+    assert posted.status_code == 201, posted.text
+    exchange_id = posted.json()["transaction_id"]
+    back = await ledger.post(f"/ledger/transaction/{exchange_id}/reverse", json={})
+    assert back.status_code == 201, back.text
+    reader = LedgerReader(ledger, SCALES)
+    head = await reader.head_seq()
+    items = await reader.read(ALL, LedgerRange(up_to_seq=head))
+    assert items.select("internal_id", "amount_minor", "currency", "reference").rows() == [
+        (f"{exchange_id}:USD", 1000, "USD", "FX-1"),
+        (f"{exchange_id}:EUR", 920, "EUR", "FX-1"),
+        (f"{back.json()['transaction_id']}:USD", 1000, "USD", None),
+        (f"{back.json()['transaction_id']}:EUR", 920, "EUR", None),
+    ]
+    events = await reader.read(destination, LedgerRange(up_to_seq=head))
+    assert events["amount_minor"].to_list() == [920, -920]
+
+
 async def test_yen_have_no_decimals(ledger: httpx.AsyncClient) -> None:
     source, destination = await open_account(ledger, "JPY"), await open_account(ledger, "JPY")
     await transfer(ledger, source, destination, amount="1500", currency="JPY")
