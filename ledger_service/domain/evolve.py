@@ -16,7 +16,7 @@ from ledger_service.domain.entries import (
     Transacted,
     Transferred,
 )
-from ledger_service.domain.model import Account, Hold, made
+from ledger_service.domain.model import Account, Direction, Hold, made
 from ledger_service.domain.state import Changes, State
 
 
@@ -24,7 +24,7 @@ def evolve(state: State, entry: Entry) -> Changes:
     """Return what `entry` changes; `state` must hold every account and hold that it names."""
     body = entry.body
     if isinstance(body, Transferred):
-        return _post(state.accounts, entry)
+        return _transfer(state.accounts, entry, body)
     if isinstance(body, Transacted):
         return _post(state.accounts, entry)._replace(reversed=_reversed(state, body))
     if isinstance(body, HoldMoved):
@@ -62,6 +62,40 @@ def replay(entries: Iterable[Entry]) -> State:
         assert entry.seq == state.last_seq + 1, f"entry {entry.seq} follows {state.last_seq}"
         advance(state, entry)
     return state
+
+
+def _transfer(accounts: dict[UUID, Account], entry: Entry, body: Transferred) -> Changes:
+    """Do what `_post` does with the two legs of a transfer, in half the time.
+
+    Its accounts differ, or it would have been refused.
+    """
+    seq, transaction_id = entry[:2]
+    source_id, destination_id, amount_minor = body[:3]
+    facts, debits_minor, credits_minor, position, held_out, held_in = accounts[source_id]
+    debits_minor += amount_minor
+    position += 1
+    source = (facts, debits_minor, credits_minor, position, held_out, held_in)
+    left_minor = credits_minor - debits_minor
+    debit = (seq, 1, source_id, transaction_id, Direction.DEBIT, amount_minor, left_minor, position)
+    facts, debits_minor, credits_minor, position, held_out, held_in = accounts[destination_id]
+    credits_minor += amount_minor
+    position += 1
+    destination = (facts, debits_minor, credits_minor, position, held_out, held_in)
+    left_minor = credits_minor - debits_minor
+    credit = (
+        seq,
+        2,
+        destination_id,
+        transaction_id,
+        Direction.CREDIT,
+        amount_minor,
+        left_minor,
+        position,
+    )
+    return Changes(
+        (made(Account, source), made(Account, destination)),
+        (made(Event, debit), made(Event, credit)),
+    )
 
 
 def _post(accounts: dict[UUID, Account], entry: Entry) -> Changes:

@@ -12,7 +12,6 @@ from ledger_service.domain.rules.dating import Dated, dated
 from ledger_service.domain.rules.posting import (
     TOTAL_MINOR_MAX,
     legs_refused,
-    unbalanced,
     unknown_accounts,
 )
 from ledger_service.domain.state import State
@@ -62,16 +61,13 @@ def transfer(state: State, command: Transfer, recorded_at: datetime) -> Entry | 
             when.dating,
         ),
     )
-    legs = entry.body.legs
-    if refused := unbalanced(legs):
-        return refused
     if command.conditions and (
-        refused := condition_failed(state.accounts, command.conditions, legs)
+        refused := condition_failed(state.accounts, command.conditions, entry.body.legs)
     ):
         return refused
     if _is_taken(source, destination, minor):
         return entry
-    return legs_refused(state.accounts, legs) or entry
+    return legs_refused(state.accounts, entry.body.legs) or entry
 
 
 def wrong_currency(

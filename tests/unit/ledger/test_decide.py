@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from ledger_service.domain.decide import decide
-from ledger_service.domain.entries import Entry
+from ledger_service.domain.entries import Entry, EntryKind, Line, Transacted
 from ledger_service.domain.evolve import evolve
 from ledger_service.domain.model import Direction, Leg
 from ledger_service.domain.refusals import Refusal, Refused
@@ -161,3 +161,13 @@ def test_opening_an_account_moves_no_money() -> None:
     verdict = decide(books(), an_opening(), NOON)
     assert isinstance(verdict, Entry)
     assert verdict.body.legs == ()
+
+
+def test_a_transfer_is_folded_as_the_same_two_lines_are() -> None:
+    state = books()
+    state.accounts[ALICE] = an_account(ALICE, credits_minor=10_000, held_debits_minor=7, position=3)
+    transfer = decide(state, a_transfer(), NOON)
+    assert isinstance(transfer, Entry)
+    lines = tuple(Line(*leg, "USD", 2) for leg in transfer.body.legs)
+    transaction = transfer._replace(body=Transacted(EntryKind.TRANSACTION, lines, (), {}))
+    assert evolve(state, transfer) == evolve(state, transaction)
