@@ -1,81 +1,27 @@
-"""Transactions of many legs, exchanges and reversals over HTTP, and the lists that show them."""
+"""Transactions of many legs, exchanges and reversals over HTTP."""
 
-import csv
-import io
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
-from ledger_service.projections.verifier import verify
-from ledger_service.tables import MAIN_LEDGER_ID
 from tests.integration.ledger.calls import balance, open_account, transfer
-from tests.postgres import TestDatabases
+from tests.integration.ledger.postings import (
+    an_exchange,
+    open_bureau,
+    post,
+    posted,
+    refused,
+    split,
+)
 
 UNKNOWN = "01890000-0000-7000-8000-000000000000"
 
 
-async def post(
-    client: httpx.AsyncClient, path: str, body: dict[str, Any], key: str | None = None
-) -> httpx.Response:
-    headers = {} if key is None else {"Idempotency-Key": key}
-    return await client.post(f"/ledger/{path}", json=body, headers=headers)
-
-
-def posted(answer: httpx.Response) -> dict[str, Any]:
-    assert answer.status_code == 201, answer.text
-    document: dict[str, Any] = answer.json()
-    return document
-
-
-def refused(answer: httpx.Response, code: str) -> dict[str, Any]:
-    document: dict[str, Any] = answer.json()
-    assert (answer.status_code, document["code"]) == (422, code), answer.text
-    return document
-
-
-async def split(client: httpx.AsyncClient, payer: str, *payees: str, **facts: Any) -> Any:
-    """Post 10.00 dollars in equal shares."""
-    body = {
-        "debits": [{"account_id": payer, "amount": "10.00"}],
-        "credits": [{"account_id": payee, "share": 1} for payee in payees],
-    }
-    return posted(await post(client, "transaction/", body | facts))
-
-
 @pytest.fixture
 async def bureau(ledger: httpx.AsyncClient) -> dict[str, str]:
-    """Accounts with which dollars are exchanged for euros; Anna has 100.00 dollars."""
-    names = {
-        "till": ("internal", "USD"),
-        "anna": ("user", "USD"),
-        "anna_euros": ("user", "EUR"),
-        "exchange_dollars": ("internal", "USD"),
-        "exchange_euros": ("internal", "EUR"),
-        "rounding": ("internal", "EUR"),
-    }
-    accounts = {
-        name: await open_account(ledger, kind, currency=currency)
-        for name, (kind, currency) in names.items()
-    }
-    await transfer(ledger, accounts["till"], accounts["anna"], "100.00")
-    return accounts
-
-
-def an_exchange(bureau: dict[str, str], **facts: Any) -> dict[str, Any]:
-    return {
-        "source_account_id": bureau["anna"],
-        "destination_account_id": bureau["anna_euros"],
-        "sold_exchange_account_id": bureau["exchange_dollars"],
-        "bought_exchange_account_id": bureau["exchange_euros"],
-        "rounding_account_id": bureau["rounding"],
-        "sold": "10.00",
-        "rate": "0.92135",
-        "rate_source": "test",
-    } | facts
+    return await open_bureau(ledger)
 
 
 async def test_shares_divide_what_the_amounts_leave(ledger: httpx.AsyncClient) -> None:
@@ -332,67 +278,3 @@ async def test_late_postings_say_so(ledger: httpx.AsyncClient) -> None:
     two_days_ago = (datetime.now(UTC) - timedelta(days=2)).isoformat()
     refused(await post(ledger, path, {"effective_at": two_days_ago}), "not_reversible")
     assert posted(await post(ledger, path, {"effective_at": late["effective_at"]}))["late"] is True
-
-
-@pytest.fixture
-async def all_kinds(ledger: httpx.AsyncClient, bureau: dict[str, str]) -> list[dict[str, Any]]:
-    """One posting of each kind, all under one reference, behind the one that funded Anna."""
-    facts = {"reference": "R-1", "metadata": {"description": "=1+1"}}
-    paid = (await transfer(ledger, bureau["anna"], bureau["till"], "7.00", **facts)).json()
-    many = await split(ledger, bureau["till"], bureau["anna"], bureau["exchange_dollars"], **facts)
-    fx = posted(await post(ledger, "exchange/", an_exchange(bureau, bought="9.22") | facts))
-    back = posted(await post(ledger, f"transaction/{fx['transaction_id']}/reverse", facts))
-    await open_account(ledger)
-    return [paid, many, fx, back]
-
-
-async def test_lists_show_every_kind_with_its_amounts_by_currency(
-    ledger: httpx.AsyncClient, all_kinds: list[dict[str, Any]]
-) -> None:
-    rows = (await ledger.get("/ledger/transactions/", params={"limit": 500})).json()["transactions"]
-    assert [row["seq"] for row in rows][1:] == [one["seq"] for one in all_kinds]
-    dollars, euros = {"amount": "10.00", "currency": "USD"}, {"amount": "9.22", "currency": "EUR"}
-    assert [row["amounts"] for row in rows][1:] == [
-        [{"amount": "7.00", "currency": "USD"}],
-        [dollars],
-        [dollars, euros],
-        [dollars, euros],
-    ]
-    streamed = await ledger.get("/ledger/transactions/", headers={"Accept": "application/x-ndjson"})
-    assert [json.loads(line) for line in streamed.text.splitlines()] == rows
-    table = await ledger.get("/ledger/transactions/", headers={"Accept": "text/csv"})
-    cells = list(csv.DictReader(io.StringIO(table.text)))
-    assert [(row["seq"], row["amount"], row["currency"]) for row in cells] == [
-        (str(row["seq"]), amount["amount"], amount["currency"])
-        for row in rows
-        for amount in row["amounts"]
-    ]
-    assert {row["description"] for row in cells[1:]} == {"'=1+1"}
-
-
-@pytest.mark.parametrize("by_time", [False, True])
-async def test_pages_find_every_kind_by_reference_and_time(
-    ledger: httpx.AsyncClient, all_kinds: list[dict[str, Any]], by_time: bool
-) -> None:
-    params: dict[str, Any] = {"limit": 1}
-    if by_time:
-        params["effective_from"] = all_kinds[0]["effective_at"]
-    else:
-        params["reference"] = "R-1"
-    found = []
-    while True:
-        page = (await ledger.get("/ledger/transactions/", params=params)).json()
-        found += [row["seq"] for row in page["transactions"]]
-        if page["next_cursor"] is None:
-            break
-        params["cursor"] = page["next_cursor"]
-    assert found == [one["seq"] for one in all_kinds]
-
-
-@pytest.mark.usefixtures("all_kinds")
-async def test_the_log_replays_to_the_same_books(databases: TestDatabases) -> None:
-    connection = await asyncpg.connect(databases.ledger_url)
-    report = await verify(connection, MAIN_LEDGER_ID)
-    await connection.close()
-    assert report.findings == []
-    assert report.events == 2 + 2 + 3 + 5 + 5
