@@ -297,7 +297,7 @@ async def test_the_service_sweeps(ledger: httpx.AsyncClient, databases: TestData
     """No command comes: nothing but the sweeper can make the entry."""
     pair, clock = await guest_and_hotel(ledger), Hand(datetime.now(UTC))
     async with processor_at(databases, clock) as processor:
-        outcome = await submit(processor, a_hold(pair, "1.00", clock() + timedelta(seconds=1e-6)))
+        outcome = await submit(processor, a_hold(pair, "1.00", clock() + timedelta(microseconds=1)))
     assert isinstance(outcome, Posted)
     async with asyncio.timeout(20):
         while await head(ledger) == outcome.entry.seq:
