@@ -70,4 +70,4 @@ async def test_damage_is_found_and_named(
     await admin.execute(damage)
     report = await verify(admin, MAIN_LEDGER_ID)
     await admin.close()
-    assert any(finding in one for one in report.findings), report.findings
+    assert any(finding in str(one) for one in report.findings), report.findings
