@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from ledger_service.api import (
     account_changes,
     accounts,
+    balances,
     batches,
     charts,
     events,
@@ -27,6 +28,7 @@ from ledger_service.api import (
 from ledger_service.api.answers import TRANSFER_PATH, posted_text
 from ledger_service.api.bodies import ACCOUNT_EXAMPLE, OTHER_ACCOUNT_EXAMPLE, TRANSACTION_EXAMPLE
 from ledger_service.api.models_holds import HOLD_EXAMPLE
+from ledger_service.api.models_periods import PERIOD_EXAMPLE
 from ledger_service.api.models_postings import (
     EUROS_EXAMPLE,
     EXCHANGE_DOLLARS_EXAMPLE,
@@ -119,6 +121,7 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
             for module in (
                 charts,
                 accounts,
+                balances,
                 account_changes,
                 transfers,
                 postings,
@@ -228,6 +231,7 @@ async def _examples(app: FastAPI) -> Mapping[str, str]:
             (EXCHANGE_EUROS_EXAMPLE, found.internal_euros),
             (EUROS_EXAMPLE, found.user_euros),
             (HOLD_EXAMPLE, found.open_hold),
+            (PERIOD_EXAMPLE, found.closable_period),
         )
         if existing is not None
     }

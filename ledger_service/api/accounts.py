@@ -1,4 +1,4 @@
-"""Routes of accounts: open, get, list, balance."""
+"""Routes of accounts: open, get, list."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import RowMapping
 
 from ledger_service.api.answers import ACCOUNT_PATH, json_text, refusal_error
-from ledger_service.api.bodies import AccountId, BalanceOut
+from ledger_service.api.bodies import AccountId
 from ledger_service.api.documents.accounts import account_document
 from ledger_service.api.keys import body_key
 from ledger_service.api.metadata_filters import AccountMetadata, UndeclaredMetadataKey
@@ -27,13 +27,13 @@ from ledger_service.domain.commands import OpenAccount
 from ledger_service.domain.model import AccountFacts, Direction, Freeze, LimitsOn
 from ledger_service.domain.refusals import Refusal
 from ledger_service.repositories.account_lists import AccountFilter, accounts_page
-from ledger_service.repositories.accounts import BalanceNow, balance_now, find_account
+from ledger_service.repositories.accounts import find_account
 from ledger_service.settings import TYPE_PATTERN
 from shared.errors import InvalidCursor, KeyInFlight, KeyReused, NotFound, QueueFull
 from shared.idempotency import KeyHeader
 from shared.ids import new_id
 from shared.lists import LIMIT_DEFAULT, Cursor, Limit, next_link
-from shared.money import CURRENCY_PATTERN, format_minor
+from shared.money import CURRENCY_PATTERN
 from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import body_responses, problem_responses
 from shared.strict_json import StrictJSONRoute
@@ -138,31 +138,6 @@ async def get_account(account_id: AccountId, held: Held) -> Response:
     document = _account_out(row, held.ledger_name)
     headers = {"ETag": f'"{row["version"]}"'}
     return Response(json_text(document), headers=headers, media_type="application/json")
-
-
-@router.get(
-    "/{account_id}/balance",
-    summary="Get an account's balance",
-    response_model=BalanceOut,
-    responses=problem_responses(NotFound),
-)
-async def get_balance(account_id: AccountId, held: Held) -> Response:
-    """The balance now: credits less debits. A debited account of type `internal` is negative."""
-    found = await balance_now(held.probes, held.ledger_id, account_id)
-    if found is None:
-        raise no_account(account_id)
-    return Response(_balance_text(account_id, found), media_type="application/json")
-
-
-def _balance_text(account_id: UUID, found: BalanceNow) -> str:
-    """Return BalanceOut as JSON, written out: no member holds what JSON would escape."""
-    balance = format_minor(found.credits_minor - found.debits_minor, found.scale)
-    debits = format_minor(found.debits_minor, found.scale)
-    return (
-        f'{{"account_id":"{account_id}","currency":"{found.currency}","balance":"{balance}",'
-        f'"debits":"{debits}","credits":"{format_minor(found.credits_minor, found.scale)}",'
-        f'"position":{found.position},"seq":{found.seq}}}'
-    )
 
 
 def _overdraft_limit(body: OpenAccountBody, held: Held) -> str | None:

@@ -192,18 +192,6 @@ class PostedOut(TransactionOut):
     balances: dict[UUID, str] = Field(description="balance after it, by account")
 
 
-class BalanceOut(_Out):
-    """An account's balance now: credits less debits."""
-
-    account_id: UUID
-    currency: str
-    balance: str = Field(examples=["400.00"])
-    debits: str
-    credits: str
-    position: int = Field(description="number of the account's events")
-    seq: int = Field(description="the ledger's last entry that this balance knows of")
-
-
 class CurrencyAmount(_Out):
     currency: str
     amount: str

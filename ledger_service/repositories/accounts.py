@@ -1,4 +1,4 @@
-"""Accounts, their balances, and the head of the ledger."""
+"""Accounts, and the head of the ledger."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,6 @@ from sqlalchemy import RowMapping, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.tables import accounts, ledgers
-from shared.database import Probes
 
 _ACCOUNT = (
     accounts.c.account_id,
@@ -27,27 +26,6 @@ _ACCOUNT = (
     accounts.c.version,
     accounts.c.opened_at,
 )
-
-# In one statement, and so of one moment: an account's totals and the head.
-_BALANCE = """
-SELECT a.currency, a.scale, b.debits_minor, b.credits_minor, b.position, l.last_seq
-FROM ledger.balances b
-JOIN ledger.accounts a ON a.ledger_id = b.ledger_id AND a.account_id = b.account_id
-JOIN ledger.ledgers l ON l.ledger_id = b.ledger_id
-WHERE b.ledger_id = $1 AND b.account_id = $2
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class BalanceNow:
-    """An account's totals in minor units, and the last entry of the ledger that they know of."""
-
-    currency: str
-    scale: int
-    debits_minor: int
-    credits_minor: int
-    position: int
-    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +47,6 @@ async def find_account(
     async with database.connect() as connection:
         found: RowMapping | None = (await connection.execute(statement)).mappings().one_or_none()
     return found
-
-
-async def balance_now(probes: Probes, ledger_id: int, account_id: UUID) -> BalanceNow | None:
-    """Return an account's balance and the seq as of which it stands: three primary keys."""
-    row = await probes.row(_BALANCE, ledger_id, account_id)
-    return None if row is None else BalanceNow(*row)
 
 
 async def head_now(database: AsyncEngine, ledger_id: int) -> HeadNow:

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, select
+from sqlalchemy import ScalarSelect, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.domain.entries import EntryKind
-from ledger_service.domain.model import AccountType, HoldStatus
+from ledger_service.domain.model import AccountType, HoldStatus, PeriodStatus
 from ledger_service.repositories.rows import is_transaction
-from ledger_service.tables import accounts, holds, journal
+from ledger_service.tables import accounts, holds, journal, periods
 
 EXAMPLE_CURRENCY, OTHER_CURRENCY = "USD", "EUR"
 ROWS_LOOKED_AT_MAX = 1_000
@@ -18,7 +18,7 @@ ROWS_LOOKED_AT_MAX = 1_000
 @dataclass(frozen=True, slots=True)
 class ExampleIds:
     """Early accounts of each type, in dollars and in euros; an early transfer; the last
-    open hold; None for none.
+    open hold; the last period that can be closed; None for none.
 
     `exchange_account` is the second internal account in dollars.
     """
@@ -30,6 +30,7 @@ class ExampleIds:
     user_euros: UUID | None
     transaction: UUID | None
     open_hold: UUID | None
+    closable_period: UUID | None
 
 
 async def example_ids(database: AsyncEngine, ledger_id: int) -> ExampleIds:
@@ -43,6 +44,7 @@ async def example_ids(database: AsyncEngine, ledger_id: int) -> ExampleIds:
         _account(ledger_id, user, OTHER_CURRENCY).label("user_euros"),
         _transfer(ledger_id).label("transaction"),
         _open_hold(ledger_id).label("open_hold"),
+        _closable_period(ledger_id).label("closable_period"),
     )
     async with database.connect() as connection:
         return ExampleIds(**(await connection.execute(statement)).mappings().one())
@@ -87,6 +89,20 @@ def _open_hold(ledger_id: int) -> ScalarSelect[UUID]:
         select(holds.c.hold_id)
         .where(holds.c.ledger_id == ledger_id, holds.c.status == HoldStatus.OPEN.value)
         .order_by(holds.c.hold_id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+def _closable_period(ledger_id: int) -> ScalarSelect[UUID]:
+    return (
+        select(periods.c.period_id)
+        .where(
+            periods.c.ledger_id == ledger_id,
+            periods.c.status != PeriodStatus.HARD.value,
+            periods.c.ends_at <= func.now(),
+        )
+        .order_by(periods.c.starts_at.desc())
         .limit(1)
         .scalar_subquery()
     )

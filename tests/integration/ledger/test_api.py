@@ -39,7 +39,11 @@ async def test_the_four_calls_as_written(ledger: httpx.AsyncClient) -> None:
     assert found.json() | {"seq": None} == {
         "account_id": john_id,
         "currency": "USD",
+        "normal_side": "credit",
         "balance": "100.50",
+        "pending_debits": "0.00",
+        "pending_credits": "0.00",
+        "available": "100.50",
         "debits": "0.00",
         "credits": "100.50",
         "position": 1,
@@ -354,6 +358,8 @@ async def test_the_examples_in_the_api_document_work_when_they_are_pressed(
     for kind, currency in (("internal", "USD"), ("internal", "EUR"), ("user", "EUR")):
         await open_account(ledger, kind, currency=currency)
     await transfer(ledger, funding, user, "1.00")
+    june = {"starts_at": "2025-06-01T00:00:00Z", "ends_at": "2025-07-01T00:00:00Z"}
+    await ledger.post("/ledger/period/", json={"name": "June"} | june)
     document = (await ledger.get("/openapi.json")).json()
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
