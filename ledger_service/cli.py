@@ -17,32 +17,26 @@ if __package__ in (None, ""):  # run as `python ledger_service/cli.py`
 
 import typer
 
-from ledger_service import cli_accounts, cli_events, cli_postings, cli_trust
-from ledger_service.terminal import choose_ledger
+from ledger_service import cli_accounts, cli_events, cli_files, cli_postings, cli_trust
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
 def ledger(
-    context: typer.Context,
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", "--data_dir", help="of the running stack")
-    ] = None,
-    named: Annotated[
-        str | None, typer.Option("--ledger", help="whose books; may follow the command as well")
     ] = None,
 ) -> None:
     """The double-entry ledger."""
     if data_dir is not None:
         os.environ["KAIRON_DATA_DIR"] = str(data_dir)
-    if named is not None:
-        choose_ledger(context, named)
 
 
 for area in (cli_accounts, cli_postings, cli_events):
     app.add_typer(area.app)
 app.add_typer(cli_trust.app)
+app.add_typer(cli_files.app)
 
 if __name__ == "__main__":
     app()
