@@ -1,4 +1,4 @@
-"""`python -m migrations upgrade|check|schema`: prepare, compare or print the database."""
+"""`python -m migrations upgrade|check|schema|index-metadata`: the database's tables and indexes."""
 
 import argparse
 import os
@@ -7,6 +7,7 @@ import sys
 from alembic.util import CommandError
 from sqlalchemy.engine import make_url
 
+from migrations.index_metadata import SUBJECTS, index_metadata
 from migrations.prepare import DatabaseNotReady, check_database, prepare_database, schema_sql
 from shared.stack_files import read_environment, stack_files
 
@@ -19,7 +20,13 @@ def main() -> int:
     commands.add_parser("upgrade", help="create roles and schemas and migrate both services")
     commands.add_parser("check", help="compare the migrated tables with what the code declares")
     commands.add_parser("schema", help="print the whole database as SQL; needs no server")
-    chosen = parser.parse_args().command
+    index = commands.add_parser(
+        "index-metadata", help="give a key of metadata an index, so that lists are filtered by it"
+    )
+    index.add_argument("key")
+    index.add_argument("--of", choices=SUBJECTS, default="accounts", dest="subject")
+    arguments = parser.parse_args()
+    chosen = arguments.command
     if chosen == "schema":
         print(schema_sql(), end="")
         return 0
@@ -30,6 +37,9 @@ def main() -> int:
     try:
         if chosen == "upgrade":
             upgrade(names)
+        elif chosen == "index-metadata":
+            index_metadata(names["DATABASE_URL"], arguments.subject, arguments.key)
+            print(f"Lists of {arguments.subject} can be filtered by {arguments.key} now.")
         else:
             check_database(names["DATABASE_URL"])
     except (DatabaseNotReady, CommandError) as error:

@@ -20,7 +20,9 @@ metadata = importlib.import_module(f"{schema}_service.tables").metadata
 
 
 def is_ours(name: str | None, kind: str, _parents: object) -> bool:
-    """Compare this service's schema only."""
+    """Compare this service's schema only, and no index that `index-metadata` has made."""
+    if kind == "index":
+        return name is None or "__metadata_" not in name
     return kind != "schema" or name == schema
 
 

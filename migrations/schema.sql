@@ -305,7 +305,7 @@ ALTER TABLE ledger.accounts ADD COLUMN limits_on TEXT DEFAULT 'available' NOT NU
 
 ALTER TABLE ledger.accounts ADD COLUMN frozen TEXT DEFAULT 'none' NOT NULL;
 
-ALTER TABLE ledger.accounts ADD COLUMN code TEXT;
+ALTER TABLE ledger.accounts ADD COLUMN code TEXT COLLATE "C";
 
 ALTER TABLE ledger.accounts DROP CONSTRAINT ck_accounts__type_known;
 
@@ -323,7 +323,7 @@ ALTER TABLE ledger.accounts ADD CONSTRAINT ck_accounts__frozen_known CHECK (froz
 
 ALTER TABLE ledger.accounts ADD CONSTRAINT ck_accounts__floor_below_ceiling CHECK (floor_minor <= ceiling_minor);
 
-CREATE UNIQUE INDEX uq_accounts__ledger_id_code ON ledger.accounts (ledger_id, code text_pattern_ops) WHERE code IS NOT NULL;
+CREATE UNIQUE INDEX uq_accounts__ledger_id_code ON ledger.accounts (ledger_id, code) WHERE code IS NOT NULL;
 
 ALTER TABLE ledger.balances ADD COLUMN held_debits_minor BIGINT DEFAULT '0' NOT NULL;
 
@@ -558,6 +558,21 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.webhooks TO ledger_app;
 GRANT SELECT, INSERT ON ledger.webhook_deliveries TO ledger_app;
 
 UPDATE ledger.alembic_version SET version_num='0005' WHERE ledger.alembic_version.version_num = '0004';
+
+-- Running upgrade 0005 -> 0006
+
+CREATE TABLE ledger.indexed_metadata (
+    subject TEXT NOT NULL, 
+    key TEXT NOT NULL, 
+    CONSTRAINT pk_indexed_metadata PRIMARY KEY (subject, key), 
+    CONSTRAINT ck_indexed_metadata__subject_known CHECK (subject IN ('accounts', 'transactions'))
+);
+
+COMMENT ON TABLE ledger.indexed_metadata IS 'keys of metadata that have an index: lists can be filtered by these';
+
+GRANT SELECT ON ledger.indexed_metadata TO ledger_app;
+
+UPDATE ledger.alembic_version SET version_num='0006' WHERE ledger.alembic_version.version_num = '0005';
 
 COMMIT;
 

@@ -12,11 +12,18 @@ from sqlalchemy import (
     cast,
     func,
     select,
+    true,
 )
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.repositories.metadata_keys import MetadataFilter, has_member, starts_alike
-from ledger_service.repositories.pages import Key, bounded, bounded_page, fetch_keyed
+from ledger_service.repositories.pages import (
+    Key,
+    bounded,
+    bounded_page,
+    fetch_keyed,
+    lookup,
+)
 from ledger_service.tables import accounts
 
 BELOW, BEHIND_BELOW = ":", ";"
@@ -55,26 +62,26 @@ def page_statement(
     ledger_id: int, wanted: AccountFilter, after: Key | None, limit: int
 ) -> Select[Any]:
     """Return the statement of one page: a bounded walk along one index, and the other filters."""
-    order = "code" if wanted.pages_by_code else "opened_seq"
-    scan = select(accounts).where(accounts.c.ledger_id == ledger_id)
+    order = accounts.c.code if wanted.pages_by_code else accounts.c.opened_seq
+    scan: Select[Any] = select(accounts.c.ledger_id, order).where(accounts.c.ledger_id == ledger_id)
     if wanted.metadata:
         scan = scan.where(*starts_alike(accounts, wanted.metadata[0]))
     elif wanted.under is not None:
-        scan = scan.where(
-            accounts.c.code.is_not(None),
-            accounts.c.code >= wanted.under,
-            accounts.c.code < wanted.under + BEHIND_BELOW,
-        )
+        scan = scan.where(order.is_not(None), order < wanted.under + BEHIND_BELOW)
+        if after is None:
+            scan = scan.where(order >= wanted.under)
     if after is not None:
-        scan = scan.where(accounts.c[order] > after[0])
-    scan = bounded(scan.order_by(accounts.c[order]))
+        scan = scan.where(order > after[0])
+    scan = bounded(scan.order_by(order))
     found = scan.subquery("found")
+    account = lookup(accounts, found, "account", by=("ledger_id", order.name))
     page: Select[Any] = (
-        select(found.c[order], cast(func.row_to_json(found.table_valued()), Text))
-        .where(*_fits(found, wanted))
-        .order_by(found.c[order])
+        select(found.c[order.name], cast(func.row_to_json(account.table_valued()), Text))
+        .select_from(found.join(account, true()))
+        .where(*_fits(account, wanted))
+        .order_by(found.c[order.name])
     )
-    return bounded_page(scan, [order], page, limit=limit)
+    return bounded_page(scan, [order.name], page, limit=limit)
 
 
 def is_under(code: ColumnElement[Any], under: str) -> list[ColumnElement[bool]]:

@@ -28,6 +28,7 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.sql.selectable import NamedFromClause
 
 from ledger_service.repositories.rows import (
     Range,
@@ -78,13 +79,17 @@ def bounded(scan: Select[Any]) -> Select[Any]:
     return scan.limit(SCANNED_ROWS_MAX)
 
 
-def lookup(table: Table, found: FromClause, name: str) -> FromClause:
+def lookup(
+    table: Table, found: FromClause, name: str, *, by: Sequence[str] | None = None
+) -> NamedFromClause:
     """Return the rows of `table` for each row of `found`, by primary key whatever the planner says.
+
+    `by` names the columns of another unique key.
 
     OFFSET keeps it from joining in another order: with statistics that are a little off it would
     read a whole account, or the journal from its beginning, to save a few look-ups.
     """
-    same = (table.c[column] == found.c[column] for column in FOUND_BY[table.name])
+    same = (table.c[column] == found.c[column] for column in by or FOUND_BY[table.name])
     return select(table).where(*same).offset(literal_column("0")).lateral(name)
 
 
