@@ -74,14 +74,17 @@ class Recalled:
     universe: history.Universe
     ending: history.Ending
     carried: pl.DataFrame
-    known: frozenset[str]
+    known: pl.Series
     open_items: pl.DataFrame
     states: Mapping[str, history.State]
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """All that a run decides on."""
+    """All that a run decides on.
+
+    `universe` has the lines that were known before; all others are free.
+    """
 
     statement: Statement
     superseded: PastRun | None
@@ -91,7 +94,7 @@ class Loaded:
     items: pl.DataFrame
     taken_items: frozenset[str]
     memory: history.Memory
-    known_records: frozenset[str]
+    known_records: pl.Series
     covered: Days
     covered_before: Days | None
     read_after_seq: int | None
@@ -178,8 +181,9 @@ class ReconEngine:
             raise
         read_to_seq, read = await ledger
         items = _merged(read, recalled.open_items, run.config)
-        keys = items["internal_id"].to_list()
         async with plain(self.database) as connection:
+            read_before = pl.col("seq") <= await memory.read_to_seq(connection, run.population)
+            keys = items.filter(read_before)["internal_id"].to_list()
             taken_items = await memory.taken_items(
                 connection, run.population, keys, gone, recalled.ending
             )
@@ -202,22 +206,27 @@ class ReconEngine:
         )
 
     async def _recall(self, run: Run, statement: Statement, gone: str | None) -> Recalled:
-        """Return what earlier runs left behind, `gone` being the superseded one."""
-        in_file = statement.accepted["record_id"].to_list()
+        """Return what earlier runs left behind, `gone` being the superseded one.
+
+        No run has left anything of a line that is not known.
+        """
+        in_file = statement.accepted["record_id"]
         async with plain(self.database) as connection:
+            known = await memory.known_records(connection, statement.accepted)
             remembered = await memory.remembered_records(connection, run.source, gone)
             held = await memory.held_by_others(connection, gone)
             orphans = history.orphaned(
                 superseded=sorted(held),
-                lines=set(in_file),
+                lines=frozenset(in_file) if held else frozenset(),
                 referred_to=await memory.referred_to(connection, held, gone),
                 taken=held,
             )
             ending = await memory.ending(connection, orphans)
             remembered += sorted(ending.records)
-            taken = await memory.taken_records(connection, [*in_file, *remembered], gone)
+            lines = known.to_list()
+            taken = await memory.taken_records(connection, [*lines, *remembered], gone)
             universe = history.select_universe(
-                lines=in_file,
+                lines=lines,
                 remembered=remembered,
                 referred_to=await memory.referred_to(connection, remembered, gone),
                 taken={key: by for key, by in taken.items() if key not in ending.records},
@@ -227,7 +236,7 @@ class ReconEngine:
                 universe=universe,
                 ending=ending,
                 carried=await memory.load_records(connection, universe.carried),
-                known=await memory.known_records(connection, in_file),
+                known=known,
                 open_items=await memory.remembered_items(connection, run.population, gone, ending),
                 states=await memory.states(connection, Side.EXTERNAL, run.source, looked_at),
             )
@@ -264,9 +273,9 @@ class ReconEngine:
     async def log(self, writing: Writing, loaded: Loaded, decided: Decided) -> None:
         """Append records, lines and decisions; unless it is a dry run, put them in force."""
         statement = loaded.statement
-        known = pl.Series(list(loaded.known_records), dtype=pl.String)
+        known = loaded.known_records.to_frame()
         await writing.append_records(
-            statement.accepted.filter(~pl.col("record_id").is_in(known.implode()))
+            statement.accepted.join(known, on="record_id", how="anti", maintain_order="left")
         )
         lines = await asyncio.to_thread(
             decisions.run_lines,
@@ -339,6 +348,9 @@ def _settled(run: Run, loaded: Loaded, outcome: Outcome) -> Decided:
     members = decisions.described(outcome.members, outcome.rows)
     settled = settle_frames(
         universe=loaded.universe,
+        new=loaded.statement.accepted.select("record_id").join(
+            loaded.known_records.to_frame(), on="record_id", how="anti", maintain_order="left"
+        ),
         items=loaded.items,
         taken_items=loaded.taken_items,
         rows=outcome.rows,

@@ -35,6 +35,7 @@ class Settled:
 def settle_frames(
     *,
     universe: Universe,
+    new: pl.DataFrame,
     items: pl.DataFrame,
     taken_items: frozenset[str],
     rows: pl.DataFrame,
@@ -47,11 +48,14 @@ def settle_frames(
 ) -> Settled:
     """Return what `history.settle` says of the same matches; `members` are `described`.
 
+    `new` (`record_id`) are free lines besides those of the universe, which no run has seen before.
+
     An automatic pair of a line and a ledger item that nobody remembers changes no state: lines
     and items like that, nearly all of most statements, are not looked at one by one.
     """
     pairs = decisions.paired(rows).filter(pl.col("decision") == Disposition.AUTO.value)
-    free = pl.DataFrame({"record_id": universe.free}, schema={"record_id": pl.String})
+    seen = pl.DataFrame({"record_id": universe.free}, schema={"record_id": pl.String})
+    free = pl.concat([seen, new])
     plain_lines = _without(free.join(pairs, on="record_id", how="semi"), memory.records)
     ids = items.select("internal_id")
     plain_items = _without(ids.join(pairs, on="internal_id", how="semi"), memory.items)

@@ -115,8 +115,17 @@ SELECT NULL::bigint AS line_no, NULL::bigint AS "offset", external_id, occurred_
 FROM recon.records WHERE record_id = ANY ($1::uuid[])
 """
 
-# Which of these records are known.
-_KNOWN = "SELECT record_id::text FROM recon.records WHERE record_id = ANY ($1::uuid[])"
+# Which records are known whose ids lie in one of these spans.
+_KNOWN = """
+SELECT r.record_id::text
+FROM unnest($1::uuid[], $2::uuid[]) AS span (low, high)
+JOIN recon.records r ON r.record_id BETWEEN span.low AND span.high
+"""
+
+# The highest sequence number up to which any run of a population has ever read the ledger.
+_READ_TO = (
+    "SELECT coalesce(max(read_to_seq), 0) FROM recon.runs WHERE population = $1 AND NOT dry_run"
+)
 
 
 # Weights of this version, from any run of the source that has learnt them.
@@ -152,6 +161,8 @@ async def referred_to(
     connection: asyncpg.Connection, records: Collection[str], superseded: str | None
 ) -> frozenset[str]:
     """Return those of `records` that a statement in force other than `superseded` holds."""
+    if not records:
+        return frozenset()
     rows = await connection.fetch(_REFERRED_TO, list(records), _uuid(superseded))
     return frozenset(row[0] for row in rows)
 
@@ -160,6 +171,8 @@ async def taken_records(
     connection: asyncpg.Connection, records: Collection[str], superseded: str | None
 ) -> dict[str, str]:
     """Return record -> run, for those of `records` in another run's match."""
+    if not records:
+        return {}
     rows = await connection.fetch(_TAKEN_RECORDS, list(records), _uuid(superseded))
     return {row[0]: row[1] for row in rows}
 
@@ -190,6 +203,8 @@ async def taken_items(
     ending: Ending,
 ) -> frozenset[str]:
     """Return those of `items` in another run's match that does not end."""
+    if not items:
+        return frozenset()
     rows = await connection.fetch(
         _TAKEN_ITEMS, population, items, _uuid(superseded), _ending_items(ending, population)
     )
@@ -215,13 +230,15 @@ async def states(
     connection: asyncpg.Connection, side: Side, scope: str, keys: Collection[str]
 ) -> Mapping[str, State]:
     """Return the last state of those of `keys` that ever had one."""
+    if not keys:
+        return {}
     rows = await connection.fetch(_STATES, side.value, scope, list(keys))
     return {row[0]: State(row[1]) for row in rows}
 
 
 async def load_records(connection: asyncpg.Connection, records: Sequence[str]) -> pl.DataFrame:
     """Return stored records (ACCEPTED_SCHEMA and record_id, without a line) in that order."""
-    rows = await connection.fetch(_RECORDS, records)
+    rows = await connection.fetch(_RECORDS, records) if records else []
     schema = pl.Schema([*ACCEPTED_SCHEMA.items(), ("record_id", pl.String())])
     found = pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
     wanted = pl.DataFrame({"record_id": list(records)}, schema={"record_id": pl.String})
@@ -230,9 +247,25 @@ async def load_records(connection: asyncpg.Connection, records: Sequence[str]) -
     )
 
 
-async def known_records(connection: asyncpg.Connection, records: Collection[str]) -> frozenset[str]:
-    """Return those of `records` that are stored."""
-    return frozenset(row[0] for row in await connection.fetch(_KNOWN, list(records)))
+async def known_records(connection: asyncpg.Connection, records: pl.DataFrame) -> pl.Series:
+    """Return the ids of those of `records` (`record_id`, `occurred_at`) that are stored.
+
+    Ids begin with the line's own time: those of a day lie side by side in the index, so a day is
+    asked for as a whole, and nothing is asked record by record.
+    """
+    spans = records.group_by(pl.col("occurred_at").dt.date()).agg(
+        low=pl.col("record_id").min(), high=pl.col("record_id").max()
+    )
+    rows = await connection.fetch(_KNOWN, spans["low"].to_list(), spans["high"].to_list())
+    stored = pl.Series("record_id", [row[0] for row in rows], dtype=pl.String)
+    known = records.join(stored.to_frame(), on="record_id", how="semi", maintain_order="left")
+    return known["record_id"]
+
+
+async def read_to_seq(connection: asyncpg.Connection, population: str) -> int:
+    """Return up to which seq runs have ever read: no run can remember what was recorded later."""
+    found: int = await connection.fetchval(_READ_TO, population)
+    return found
 
 
 def _ending_items(ending: Ending, population: str) -> list[str]:
