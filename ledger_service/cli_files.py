@@ -18,7 +18,7 @@ from ledger_service.files.restore import Imported, ImportRefused, import_ledger
 from ledger_service.projections.rebuild import RebuildRefused, Rebuilt, look, repair
 from ledger_service.settings import LedgerSettings
 from ledger_service.tables import MAIN_LEDGER_NAME
-from ledger_service.terminal import AsJson, Exit, chosen, fail, printable, progress
+from ledger_service.terminal import AsJson, Exit, fail, printable, progress
 from shared.database import connect
 from shared.settings import MissingSetting
 from shared.stack_files import read_environment, stack_files
@@ -42,7 +42,7 @@ def export_file(
     as_json: AsJson = False,
 ) -> None:
     """Write a whole ledger to a file, as of one instant, straight from the database."""
-    name = _named(ledger) or MAIN_LEDGER_NAME
+    name = ledger or MAIN_LEDGER_NAME
     header, sha256 = _run(_export(name, file, overwrite=force))
     counts = header.counts._asdict()
     file_bytes = file.stat().st_size
@@ -57,7 +57,7 @@ def export_file(
 @app.command(name="import")
 def import_file(file: Path, ledger: LedgerName = None, as_json: AsJson = False) -> None:
     """Read an exported ledger into an empty one: all of it as it was, or nothing."""
-    done = _run(_import(file, _named(ledger)))
+    done = _run(_import(file, ledger))
     header = done.header
     if as_json:
         told = {"ledger": done.ledger, "last_seq": header.last_seq, **header.counts._asdict()}
@@ -82,7 +82,7 @@ def rebuild(
     Exit 0 if nothing differs or all was repaired, 1 if something differs. `--repair` acts as the
     administrator of DATABASE_URL: the service's own role may not change what it once wrote.
     """
-    name = _named(ledger) or MAIN_LEDGER_NAME
+    name = ledger or MAIN_LEDGER_NAME
     done = _run(_rebuild(name, with_repair=with_repair))
     if as_json:
         told = {
@@ -157,12 +157,6 @@ def _run(work: Coroutine[Any, Any, Done]) -> Done:
         fail(f"{error.filename}: {error.strerror}.", Exit.USAGE)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         fail(f"The database or the disk does not answer: {error}.")
-
-
-def _named(ledger: str | None) -> str | None:
-    """Return the ledger's name, which may stand before the command as well."""
-    named: str | None = ledger or chosen().get("ledger")
-    return named
 
 
 def _service_url() -> str:
