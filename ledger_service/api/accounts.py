@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping
 from ledger_service.api.answers import ACCOUNT_PATH, json_text, refusal_error
 from ledger_service.api.bodies import AccountId
 from ledger_service.api.documents.accounts import account_document
-from ledger_service.api.keys import body_key
+from ledger_service.api.keys import opening_key
 from ledger_service.api.metadata_filters import AccountMetadata, UndeclaredMetadataKey
 from ledger_service.api.models_accounts import (
     CODE_CHARS_MAX,
@@ -49,7 +49,6 @@ _OPEN_REFUSALS = (
     Refusal.AMOUNT_NOT_POSITIVE,
     Refusal.AMOUNT_TOO_LARGE,
 )
-_ADDED_LATER = ("code", "ceiling", "limits_on")
 
 
 @router.post(
@@ -76,10 +75,7 @@ async def open_account(
         limits_on=body.limits_on or LimitsOn.AVAILABLE,
         code=body.code,
     )
-    # Keys outlive the programs that hash them: what was added later counts only where it is sent.
-    unsent = {name for name in _ADDED_LATER if getattr(body, name) is None}
-    asked_under = body_key(key, "open account", body.model_dump(mode="json", exclude=unsent))
-    return await submit(held, command, asked_under, ACCOUNT_PATH, dry_run=dry_run)
+    return await submit(held, command, opening_key(key, body), ACCOUNT_PATH, dry_run=dry_run)
 
 
 @router.get(

@@ -7,10 +7,12 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from ledger_service.api.bodies import BatchItem, TransferBody
+from ledger_service.api.models_accounts import OpenAccountBody
 from ledger_service.domain.commands import Key
 from shared.idempotency import identify
 
 HASH_BYTES = 16
+_ADDED_LATER = ("code", "ceiling", "limits_on")
 _sorted = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
@@ -20,6 +22,15 @@ def body_key(key: str | None, operation: str, body: Any) -> Key | None:
     if identified is None:
         return None
     return Key(identified.key_hash[:HASH_BYTES], identified.fingerprint[:HASH_BYTES])
+
+
+def opening_key(key: str | None, body: OpenAccountBody) -> Key | None:
+    """Return the key of an opening.
+
+    Keys outlive the programs that hash them: what was added later counts only where it is sent.
+    """
+    unsent = {name for name in _ADDED_LATER if getattr(body, name) is None}
+    return body_key(key, "open account", body.model_dump(mode="json", exclude=unsent))
 
 
 def transfer_key(key: str | None, body: TransferBody) -> Key | None:
