@@ -96,15 +96,34 @@ class Service:
         It goes under an Idempotency-Key, the given one or a new one, and where the answer does not
         arrive the same command is sent again under it: it is done once.
         """
-        given = {name: one for name, one in body.items() if one is not None}
         headers = {"Idempotency-Key": key or str(uuid4())}
         params = self.chosen(dry_run="true" if dry_run else None)
-        return self._document(_answered(method, path, params=params, json=given, headers=headers))
+        sent = _given(body)
+        return self._document(_answered(method, path, params=params, json=sent, headers=headers))
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> tuple[int, dict[str, Any]]:
+        """Return status and document, also of a refusal; of a command what it would do."""
+        sent = None if body is None else _given(body)
+        if method != "GET":
+            params["dry_run"] = "true"
+        answer = _answered(method, path, params=self.chosen(**params), json=sent)
+        if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            self._document(answer)
+        try:
+            document: dict[str, Any] = answer.json()
+        except ValueError as error:
+            unreachable(error)
+        return answer.status_code, document
 
     def chosen(self, **params: Any) -> dict[str, Any]:
         """Return query parameters: those that are given, and the ledger."""
-        asked = params | {"ledger": self.ledger}
-        return {name: one for name, one in asked.items() if one is not None}
+        return _given(params | {"ledger": self.ledger})
 
     def show(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str) -> None:
         """Print `rows` as JSON, or these columns of them as a table."""
@@ -212,6 +231,10 @@ def joined(parts: Iterable[Any]) -> str:
 def printable(text: str) -> str:
     """Return text without what a terminal would obey: control characters become spaces."""
     return "".join(one if one.isprintable() or one == "\n" else " " for one in text)
+
+
+def _given(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: one for name, one in members.items() if one is not None}
 
 
 def _answered(method: str, path: str, **request: Any) -> httpx.Response:
