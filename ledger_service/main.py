@@ -21,6 +21,7 @@ from ledger_service.api import (
     periods,
     postings,
     proofs,
+    statements,
     transactions,
     transfers,
     webhooks,
@@ -133,6 +134,7 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
                 periods,
                 webhooks,
                 proofs,
+                statements,
             )
         ],
     )

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.domain.model import Direction
 from ledger_service.repositories.pages import seq_before_effective
+from ledger_service.tables import journal
 from shared.database import Probes
 
 # What open holds keep though their time is over by now: nothing any more.
@@ -154,6 +155,16 @@ async def cut_at(
         return Cut(seq, seq, datetime.max.replace(tzinfo=UTC))
     settled = await seq_before_effective(database, ledger_id, before)
     return Cut(seq, min(seq, settled), before)
+
+
+async def recorded_at(database: AsyncEngine, ledger_id: int, seq: int) -> datetime | None:
+    """Return when an entry was recorded, None where there is none."""
+    statement = select(journal.c.recorded_at).where(
+        journal.c.ledger_id == ledger_id, journal.c.seq == seq
+    )
+    async with database.connect() as connection:
+        found: datetime | None = (await connection.execute(statement)).scalar_one_or_none()
+    return found
 
 
 async def balances_at(

@@ -1,0 +1,1 @@
+"""Reports as files that people open: CSV for spreadsheets, PDF for paper."""
