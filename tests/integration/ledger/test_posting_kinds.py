@@ -1,5 +1,6 @@
 """Every kind that moves money, as lists, streams, pages and single answers show it."""
 
+import asyncio
 import csv
 import io
 import json
@@ -11,6 +12,7 @@ import pytest
 
 from ledger_service.projections.verifier import verify
 from ledger_service.tables import MAIN_LEDGER_ID
+from migrations.index_metadata import index_metadata
 from tests.integration.ledger.calls import open_account, transfer
 from tests.integration.ledger.postings import (
     an_exchange,
@@ -30,7 +32,7 @@ async def all_kinds(ledger: httpx.AsyncClient) -> list[dict[str, Any]]:
     Between them is what moves nothing: a hold that is placed, an account that is opened.
     """
     bureau = await open_bureau(ledger)
-    facts: dict[str, Any] = {"reference": "R-1", "metadata": {"description": "=1+1"}}
+    facts: dict[str, Any] = {"reference": "R-1", "metadata": {"description": "=1+1", "order": 7}}
     parties = {
         "source_account_id": bureau["anna"],
         "destination_account_id": bureau["till"],
@@ -151,3 +153,62 @@ async def test_closed_periods_move_refuse_or_warn(ledger: httpx.AsyncClient) -> 
     assert posted(await post(ledger, back, asked))["effective_at"] == moved["effective_at"]
     paid = await transfer(ledger, bureau["till"], bureau["anna"], "1.00", **asked)
     assert paid.json()["dating"] == moved["dating"]
+
+
+FILTERS: list[tuple[dict[str, str], list[int]]] = [
+    ({"kind": "exchange"}, [2]),
+    ({"kind": "hold_captured"}, [4]),
+    ({"currency": "EUR"}, [2, 3]),
+    ({"amount_from": "8", "amount_to": "8.00"}, [4]),
+    ({"amount_from": "8.01", "reference": "R-1"}, [1, 2, 3]),
+    ({"amount_to": "9.22", "currency": "EUR", "kind": "reversal"}, [3]),
+    ({"amount_from": "10.01", "currency": "EUR"}, []),
+    ({"account_id": "exchange_euros"}, [2, 3]),
+    ({"account_id": "exchange_dollars"}, [1, 2, 3]),
+    ({"account_id": "anna", "kind": "transaction"}, [1]),
+    ({"metadata": "order=7", "amount_to": "9"}, [0, 4]),
+    ({"metadata": "order=7", "kind": "exchange"}, [2]),
+    ({"metadata": "order=8"}, []),
+]
+
+
+async def test_filters_find_exactly_what_fits_them_all(
+    ledger: httpx.AsyncClient, databases: TestDatabases, all_kinds: list[dict[str, Any]]
+) -> None:
+    await asyncio.to_thread(index_metadata, databases.admin_url, "transactions", "order")
+    many, fx = all_kinds[1]["lines"], all_kinds[2]["lines"]
+    accounts = {"anna": many[1], "exchange_dollars": many[2], "exchange_euros": fx[2]}
+    for params, places in FILTERS:
+        wanted = dict(params)
+        if "account_id" in wanted:
+            wanted["account_id"] = accounts[wanted["account_id"]]["account_id"]
+        seqs = [all_kinds[place]["seq"] for place in places]
+        for accept in ("application/json", "application/x-ndjson", "text/csv"):
+            answer = await ledger.get(
+                "/ledger/transactions/", params=wanted, headers={"Accept": accept}
+            )
+            assert _seqs(answer) == seqs, (params, accept)
+
+
+def _seqs(answer: httpx.Response) -> list[int]:
+    """Return the transactions that a page or a stream shows, each once."""
+    assert answer.status_code == 200, answer.text
+    media_type = answer.headers["content-type"].partition(";")[0]
+    if media_type == "application/json":
+        return [row["seq"] for row in answer.json()["transactions"]]
+    if media_type == "text/csv":
+        cells = csv.DictReader(io.StringIO(answer.text))
+        return list(dict.fromkeys(int(row["seq"]) for row in cells))
+    return [json.loads(line)["seq"] for line in answer.text.splitlines()]
+
+
+async def test_filters_that_ask_nothing_are_refused(ledger: httpx.AsyncClient) -> None:
+    for name, value, code in (
+        ("metadata", "colour=red", "metadata_key_not_indexed"),
+        ("metadata", "colour", "invalid_request"),
+        ("kind", "hold_placed", "invalid_request"),
+        ("amount_from", "-1", "invalid_request"),
+        ("amount_to", "1e3", "invalid_request"),
+        ("currency", "usd", "invalid_request"),
+    ):
+        refused(await ledger.get("/ledger/transactions/", params={name: value}), code)
