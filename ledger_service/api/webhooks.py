@@ -79,7 +79,12 @@ async def create_webhook(body: CreateWebhookBody, held: Held) -> NewWebhookOut:
     return NewWebhookOut(**webhook_out(webhook).model_dump(), secret=secret)
 
 
-@router.get("/", summary="List webhooks", response_model=WebhooksOut)
+@router.get(
+    "/",
+    summary="List webhooks",
+    response_model=WebhooksOut,
+    responses=problem_responses(),
+)
 async def list_webhooks(held: Held) -> WebhooksOut:
     """All webhooks of the ledger."""
     found = await stored.all_webhooks(held.database, held.ledger_id)
