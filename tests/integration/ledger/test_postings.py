@@ -1,5 +1,6 @@
 """Transactions of many legs, exchanges and reversals over HTTP."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -214,6 +215,42 @@ async def test_refunds_never_exceed_and_are_linked_both_ways(
     unknown = await post(ledger, f"transaction/{UNKNOWN}/reverse", {})
     assert refused(unknown, "unknown_transaction")["transaction_id"] == UNKNOWN
     assert await balance(ledger, anna) == "100.00"
+
+
+async def test_refunds_at_once_never_exceed_together(ledger: httpx.AsyncClient) -> None:
+    till, anna = await open_account(ledger, "internal"), await open_account(ledger)
+    paid = (await transfer(ledger, till, anna, "30.00")).json()
+    await transfer(ledger, till, anna, "100.00")
+    path = f"transaction/{paid['transaction_id']}/reverse"
+    answers = await asyncio.gather(*(post(ledger, path, {"amount": "9.00"}) for _ in range(12)))
+    codes = [answer.json().get("code") for answer in answers]
+    assert sorted(codes, key=str) == [None] * 3 + ["reversal_exceeds_original"] * 9
+    assert await balance(ledger, anna) == "103.00"
+    shown = (await ledger.get(f"/ledger/transaction/{paid['transaction_id']}")).json()
+    assert (shown["left_to_reverse"], len(shown["reversed_by"])) == ("3.00", 3)
+
+
+async def test_transactions_belong_to_one_ledger(ledger: httpx.AsyncClient) -> None:
+    assert (await ledger.put("/ledger/ledger/berlin")).status_code == 201
+    there = {"ledger": "berlin"}
+    accounts = []
+    for kind in ("internal", "user"):
+        body = {"currency": "USD", "type": kind}
+        opened = await ledger.post("/ledger/account/", json=body, params=there)
+        accounts.append(opened.json()["account_id"])
+    paid = await split(ledger, accounts[0], accounts[1])
+    path = f"transaction/{paid['transaction_id']}"
+    refused(await post(ledger, f"{path}/reverse", {}), "unknown_transaction")
+    assert (await ledger.get(f"/ledger/{path}")).status_code == 404
+    posted(await post(ledger, f"{path}/reverse?ledger=berlin", {}))
+    assert (await ledger.get(f"/ledger/{path}", params=there)).status_code == 200
+    here = await open_account(ledger, "internal")
+    mixed = {
+        "debits": [{"account_id": here, "amount": "1.00"}],
+        "credits": [{"account_id": accounts[1], "amount": "1.00"}],
+    }
+    found = refused(await post(ledger, "transaction/", mixed), "unknown_account")
+    assert found["account_ids"] == [accounts[1]]
 
 
 async def test_lines_of_many_are_reversed_as_asked(ledger: httpx.AsyncClient) -> None:
