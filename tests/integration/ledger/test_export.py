@@ -234,9 +234,6 @@ DAMAGES: dict[str, Callable[[list[Any]], object]] = {
     "AccountOpened.metadata has a wrong type": lambda lines: _set_payload(
         lines, "account_opened", metadata=[]
     ),
-    "AccountOpened.facts.floor_minor has a wrong type": lambda lines: _set_payload(
-        lines, "account_opened", floor_minor=1.0
-    ),
     "is damaged: ValueError": lambda lines: lines[1]["entry"].update(kind="gift"),
     "open already": _open_twice,
     "has the account's id": lambda lines: _set_payload(lines, "account_opened", account_id=(
