@@ -189,7 +189,7 @@ class TransactionOut(_Out):
 class PostedOut(TransactionOut):
     """A transaction just posted, with the balances that it left."""
 
-    balances: dict[UUID, str] = Field(description="balance after it, by account")
+    balances: dict[UUID, str] = Field(description="credits less debits after it, by account")
 
 
 class CurrencyAmount(_Out):
@@ -220,7 +220,7 @@ class EventRow(_Out):
     direction: Direction
     amount: str
     currency: str
-    balance_after: str
+    balance_after: str = Field(description="credits less debits, whatever the normal side")
     position: int = Field(description="counts the account's events from 1, without a gap")
     reference: str | None
     effective_at: datetime
