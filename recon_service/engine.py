@@ -348,9 +348,6 @@ def _settled(run: Run, loaded: Loaded, outcome: Outcome) -> Decided:
     members = decisions.described(outcome.members, outcome.rows)
     settled = settle_frames(
         universe=loaded.universe,
-        new=loaded.statement.accepted.select("record_id").join(
-            loaded.known_records.to_frame(), on="record_id", how="anti", maintain_order="left"
-        ),
         items=loaded.items,
         taken_items=loaded.taken_items,
         rows=outcome.rows,

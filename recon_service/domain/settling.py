@@ -35,7 +35,6 @@ class Settled:
 def settle_frames(
     *,
     universe: Universe,
-    new: pl.DataFrame,
     items: pl.DataFrame,
     taken_items: frozenset[str],
     rows: pl.DataFrame,
@@ -48,27 +47,27 @@ def settle_frames(
 ) -> Settled:
     """Return what `history.settle` says of the same matches; `members` are `described`.
 
-    `new` (`record_id`) are free lines besides those of the universe, which no run has seen before.
-
-    An automatic pair of a line and a ledger item that nobody remembers changes no state: lines
-    and items like that, nearly all of most statements, are not looked at one by one.
+    `rows` has one row per free line and carried record, in their order: the free ones are taken
+    from there, not from the universe. An automatic pair of a line and a ledger item that nobody
+    remembers changes no state: lines and items like that, nearly all of most statements, are not
+    looked at one by one.
     """
-    pairs = decisions.paired(rows).filter(pl.col("decision") == Disposition.AUTO.value)
-    seen = pl.DataFrame({"record_id": universe.free}, schema={"record_id": pl.String})
-    free = pl.concat([seen, new])
-    plain_lines = _without(free.join(pairs, on="record_id", how="semi"), memory.records)
-    ids = items.select("internal_id")
-    plain_items = _without(ids.join(pairs, on="internal_id", how="semi"), memory.items)
-    plain_items = _without(plain_items, taken_items)
-    is_plain = pl.col("record_id").is_in(plain_lines["record_id"].implode()) & (
-        pl.col("internal_id").is_in(plain_items["internal_id"].implode())
+    record, item = pl.col("record_id"), pl.col("internal_id")
+    is_auto = (pl.col("decision") == Disposition.AUTO.value) & (pl.col("match_type") != "group")
+    is_carried = _among(record, universe.carried)
+    rows = rows.with_columns(
+        plain_line=is_auto & ~is_carried & ~_among(record, memory.records),
+        plain_item=is_auto & ~_among(item, memory.items) & ~_among(item, taken_items),
     )
-    others = free.join(plain_lines, on="record_id", how="anti", maintain_order="left")
+    plain_lines = rows.filter("plain_line").select("record_id")
+    plain_items = rows.filter("plain_item").select("internal_id")
+    others = rows.filter(~pl.col("plain_line"), ~is_carried)["record_id"]
+    is_plain = pl.col("plain_line") & pl.col("plain_item")
     rest = history.settle(
-        universe=replace(universe, free=tuple(others["record_id"])),
+        universe=replace(universe, free=tuple(others)),
         items=_items(items.join(plain_items, on="internal_id", how="anti", maintain_order="left")),
         taken_items=taken_items,
-        matches=decisions.matches(rows.filter(~is_plain.fill_null(value=False)), members),
+        matches=decisions.matches(rows.filter(~is_plain), members),
         memory=memory,
         covered_before=covered_before,
         covered=covered,
@@ -83,10 +82,8 @@ def settle_frames(
     )
 
 
-def _without(keys: pl.DataFrame, known: Iterable[str]) -> pl.DataFrame:
-    """Return the keys that are not in a collection of keys, each once."""
-    seen = pl.Series(keys.columns[0], list(known), dtype=pl.String)
-    return keys.unique().join(seen.to_frame(), on=keys.columns, how="anti")
+def _among(key: pl.Expr, keys: Iterable[str]) -> pl.Expr:
+    return key.is_in(pl.Series(list(keys), dtype=pl.String).implode()).fill_null(value=False)
 
 
 def _items(items: pl.DataFrame) -> dict[str, Item]:

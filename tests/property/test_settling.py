@@ -1,6 +1,5 @@
 """Settling by the column says what settling one by one says."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -81,15 +80,7 @@ def test_frames_and_dictionaries_settle_alike(
     frame = pl.DataFrame(
         {"internal_id": list(dated), "effective_on": list(dated.values()), "seq": range(6)}
     )
-    new = [record for record in universe.free if record not in records]
-    seen = replace(universe, free=tuple(r for r in universe.free if r in records))
-    by_column = settle_frames(
-        new=pl.DataFrame({"record_id": new}, schema={"record_id": pl.String}),
-        items=frame,
-        rows=rows,
-        members=members,
-        **common | {"universe": seen},
-    )
+    by_column = settle_frames(items=frame, rows=rows, members=members, **common)
     assert dict(by_column.lines.rows()) == dict(one_by_one.lines)
     assert dict(by_column.carried.rows()) == dict(one_by_one.carried)
     assert dict(by_column.items.rows()) == dict(one_by_one.items)
