@@ -24,6 +24,7 @@ from ledger_service.api import (
     statements,
     transactions,
     transfers,
+    trial_balance,
     webhooks,
 )
 from ledger_service.api.answers import TRANSFER_PATH, posted_text
@@ -135,6 +136,7 @@ def create_app(settings: LedgerSettings | None = None) -> FastAPI:
                 webhooks,
                 proofs,
                 statements,
+                trial_balance,
             )
         ],
     )
