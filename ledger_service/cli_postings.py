@@ -67,6 +67,9 @@ def transaction(
 def transactions(
     reference: Annotated[str | None, typer.Option(help="only with this reference")] = None,
     account: Annotated[str | None, typer.Option(help="only that touch this account")] = None,
+    kind: Annotated[str | None, typer.Option(help="transfer, transaction, reversal, …")] = None,
+    currency: Annotated[str | None, typer.Option(help="only what moved this one")] = None,
+    metadata: Metadata = None,
     effective_from: Annotated[str | None, typer.Option(help="RFC 3339, inclusive")] = None,
     effective_to: Annotated[str | None, typer.Option(help="RFC 3339, inclusive")] = None,
     limit: Limit = 50,
@@ -81,6 +84,9 @@ def transactions(
         limit=limit,
         reference=reference,
         account_id=account,
+        kind=kind,
+        currency=currency,
+        metadata=[f"{name}={value}" for name, value in pairs(metadata).items()] or None,
         effective_from=effective_from,
         effective_to=effective_to,
     )
