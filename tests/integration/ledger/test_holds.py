@@ -307,6 +307,24 @@ async def test_a_capture_may_be_backdated(ledger: httpx.AsyncClient, pair: Pair)
     assert (change["late"], change["effective_at"]) == (True, captured["effective_at"])
 
 
+async def test_a_capture_is_reversed_like_any_transaction(
+    ledger: httpx.AsyncClient, databases: TestDatabases, pair: Pair
+) -> None:
+    hold_id = await placed(ledger, pair)
+    captured = (await ask(ledger, hold_id, "capture", amount="25.00")).json()
+    path = f"/ledger/transaction/{captured['transaction_id']}"
+    assert (await ledger.post(f"{path}/reverse", json={})).status_code == 201
+    again = (await ledger.post(f"{path}/reverse", json={})).json()
+    assert again["code"] == "reversal_exceeds_original"
+    assert await balance(ledger, pair[0]) == "100.00"
+    found = await shown(ledger, hold_id)
+    assert (found["captured"], found["remaining"]) == ("25.00", "35.00")
+    read = (await ledger.get(path)).json()
+    assert (read["kind"], read["hold_id"]) == ("hold_captured", hold_id)
+    assert [line["left_to_reverse"] for line in read["lines"]] == ["0.00", "0.00"]
+    assert await found_wrong(databases) == []
+
+
 async def test_lists_show_each_hold_once_by_side_and_by_status(
     ledger: httpx.AsyncClient, pair: Pair
 ) -> None:
