@@ -12,6 +12,7 @@ import asyncpg
 
 from ledger_service.projections.verifier import verify
 from ledger_service.tables import MAIN_LEDGER_ID
+from ledger_service.trust.anchors import Anchor
 from ledger_service.trust.findings import Report
 from ledger_service.trust.sealer import LogDamaged, seal_what_is_new
 from scripts.damage.books import Books, read_books
@@ -44,10 +45,12 @@ async def damage_run(
     *,
     places: int,
     seed: int,
+    is_anchored: bool = True,
     on_place: Callable[[Damaged], None] | None = None,
 ) -> list[Damaged]:
     """Damage so many random places of the main ledger and return what was found of each.
 
+    Not `is_anchored`: only the seals can tell, and nothing tells of what was covered up.
     The ledger is locked until the run has ended, and is then as it was before.
     """
     connection = await asyncpg.connect(admin_url, command_timeout=600)
@@ -58,9 +61,11 @@ async def damage_run(
         books = await read_books(connection)
         untouched = await verify(connection, MAIN_LEDGER_ID, anchor=books.anchor)
         assert not untouched.findings, f"damaged before: {untouched.findings[0]}"
+        anchor = books.anchor if is_anchored else None
         results = []
         for number in range(places):
-            results.append(await _damage(connection, books, number, Random(f"{seed}/{number}")))
+            rng = Random(f"{seed}/{number}")
+            results.append(await _damage(connection, books, anchor, number, rng))
             if on_place is not None:
                 on_place(results[-1])
         return results
@@ -78,7 +83,11 @@ async def _disarm(connection: asyncpg.Connection) -> None:
 
 
 async def _damage(
-    connection: asyncpg.Connection, books: Books, number: int, rng: Random
+    connection: asyncpg.Connection,
+    books: Books,
+    anchor: Anchor | None,
+    number: int,
+    rng: Random,
 ) -> Damaged:
     kind = list(WOUNDS)[number % len(WOUNDS)]
     wound = connection.transaction()
@@ -86,7 +95,7 @@ async def _damage(
     try:
         place = await WOUNDS[kind](connection, rng, books)
         is_covered_up = kind in LOG_WOUNDS and rng.random() < 0.5 and await _cover_up(connection)
-        report = await verify(connection, MAIN_LEDGER_ID, anchor=books.anchor)
+        report = await verify(connection, MAIN_LEDGER_ID, anchor=anchor)
     finally:
         await wound.rollback()
     is_named = None

@@ -59,6 +59,15 @@ async def test_damage_in_random_places_is_found_and_named(databases: TestDatabas
     assert sum(one.is_covered_up for one in results) > 10
 
 
+@pytest.mark.usefixtures("books")
+async def test_without_an_anchor_what_was_covered_up_is_missed(databases: TestDatabases) -> None:
+    places = 2 * len(WOUNDS)
+    results = await damage_run(databases.admin_url, places=places, seed=11, is_anchored=False)
+    missed = {one.number for one in results if not one.is_found}
+    assert missed == {one.number for one in results if one.is_covered_up}
+    assert 0 < len(missed) < places
+
+
 async def test_the_damage_run_leaves_the_books_as_they_were(
     books: asyncpg.Connection, databases: TestDatabases
 ) -> None:
