@@ -21,7 +21,7 @@ from ledger_service.api.models_accounts import (
     OpenAccountBody,
     Status,
 )
-from ledger_service.api.submit import DryRun, submit
+from ledger_service.api.submit import DryRun, dry_run_answer, submit
 from ledger_service.dependencies import Held
 from ledger_service.domain.commands import OpenAccount
 from ledger_service.domain.model import AccountFacts, Direction, Freeze, LimitsOn
@@ -56,7 +56,8 @@ _OPEN_REFUSALS = (
     status_code=201,
     summary="Open an account",
     response_model=AccountOut,
-    responses=body_responses()
+    responses=dry_run_answer(AccountOut)
+    | body_responses()
     | problem_responses(*map(refusal_error, _OPEN_REFUSALS), KeyReused, KeyInFlight, QueueFull),
 )
 async def open_account(

@@ -22,7 +22,7 @@ from ledger_service.api.models_holds import (
     ReleaseHoldBody,
     VoidHoldBody,
 )
-from ledger_service.api.submit import DryRun, submit
+from ledger_service.api.submit import DryRun, dry_run_answer, submit
 from ledger_service.dependencies import Held
 from ledger_service.domain.commands import (
     CaptureHold,
@@ -72,7 +72,8 @@ def _refusals(*refusals: Refusal) -> dict[int | str, dict[str, object]]:
     status_code=201,
     summary="Place a hold",
     response_model=ChangedHoldOut,
-    responses=_refusals(
+    responses=dry_run_answer(ChangedHoldOut)
+    | _refusals(
         Refusal.SAME_ACCOUNT,
         Refusal.UNKNOWN_ACCOUNT,
         Refusal.UNKNOWN_CURRENCY,
@@ -115,9 +116,8 @@ async def place_hold(
     status_code=201,
     summary="Increase a hold",
     response_model=ChangedHoldOut,
-    responses=_refusals(
-        *_OF_ANY_HOLD, Refusal.EXPIRY_NOT_IN_FUTURE, Refusal.EXPIRY_EARLIER, *_OF_ACCOUNTS
-    ),
+    responses=dry_run_answer(ChangedHoldOut)
+    | _refusals(*_OF_ANY_HOLD, Refusal.EXPIRY_NOT_IN_FUTURE, Refusal.EXPIRY_EARLIER, *_OF_ACCOUNTS),
 )
 async def increase_hold(
     hold_id: HoldId, body: IncreaseHoldBody, held: Held, key: KeyHeader, dry_run: DryRun = False
@@ -133,7 +133,8 @@ async def increase_hold(
     status_code=201,
     summary="Capture a hold or a part of it",
     response_model=CaptureOut,
-    responses=_refusals(
+    responses=dry_run_answer(CaptureOut)
+    | _refusals(
         *_OF_ANY_HOLD,
         Refusal.HOLD_EXCEEDED,
         Refusal.EFFECTIVE_IN_FUTURE,
@@ -172,7 +173,7 @@ async def capture_hold(
     status_code=201,
     summary="Release a part of a hold",
     response_model=ChangedHoldOut,
-    responses=_refusals(*_OF_ANY_HOLD, Refusal.HOLD_EXCEEDED),
+    responses=dry_run_answer(ChangedHoldOut) | _refusals(*_OF_ANY_HOLD, Refusal.HOLD_EXCEEDED),
 )
 async def release_hold(
     hold_id: HoldId, body: ReleaseHoldBody, held: Held, key: KeyHeader, dry_run: DryRun = False
@@ -188,7 +189,7 @@ async def release_hold(
     status_code=201,
     summary="Void a hold",
     response_model=ChangedHoldOut,
-    responses=_refusals(*_OF_ANY_HOLD),
+    responses=dry_run_answer(ChangedHoldOut) | _refusals(*_OF_ANY_HOLD),
 )
 async def void_hold(
     hold_id: HoldId,

@@ -19,7 +19,7 @@ from ledger_service.api.models_periods import (
     PeriodPage,
     ReopenPeriodBody,
 )
-from ledger_service.api.submit import DryRun, submit
+from ledger_service.api.submit import DryRun, dry_run_answer, submit
 from ledger_service.dependencies import Held, Resources
 from ledger_service.domain.commands import ClosePeriod, OpenPeriod
 from ledger_service.domain.model import LatePolicy, Period, PeriodStatus
@@ -48,7 +48,8 @@ def _refusals(*refusals: Refusal) -> dict[int | str, dict[str, object]]:
     status_code=201,
     summary="Open a period",
     response_model=ChangedPeriodOut,
-    responses=_refusals(Refusal.PERIOD_EMPTY, Refusal.PERIOD_OVERLAPS),
+    responses=dry_run_answer(ChangedPeriodOut)
+    | _refusals(Refusal.PERIOD_EMPTY, Refusal.PERIOD_OVERLAPS),
 )
 async def open_period(
     body: OpenPeriodBody, held: Held, key: KeyHeader, dry_run: DryRun = False
@@ -67,7 +68,8 @@ async def open_period(
     status_code=201,
     summary="Close a period",
     response_model=ChangedPeriodOut,
-    responses=_refusals(Refusal.UNKNOWN_PERIOD, Refusal.PERIOD_CLOSED, Refusal.PERIOD_NOT_OVER),
+    responses=dry_run_answer(ChangedPeriodOut)
+    | _refusals(Refusal.UNKNOWN_PERIOD, Refusal.PERIOD_CLOSED, Refusal.PERIOD_NOT_OVER),
 )
 async def close_period(
     period_id: PeriodId, body: ClosePeriodBody, held: Held, key: KeyHeader, dry_run: DryRun = False
@@ -94,7 +96,8 @@ async def close_period(
     status_code=201,
     summary="Open a softly closed period again",
     response_model=ChangedPeriodOut,
-    responses=_refusals(Refusal.UNKNOWN_PERIOD, Refusal.PERIOD_CLOSED, Refusal.PERIOD_NOT_CLOSED),
+    responses=dry_run_answer(ChangedPeriodOut)
+    | _refusals(Refusal.UNKNOWN_PERIOD, Refusal.PERIOD_CLOSED, Refusal.PERIOD_NOT_CLOSED),
 )
 async def reopen_period(
     period_id: PeriodId, body: ReopenPeriodBody, held: Held, key: KeyHeader, dry_run: DryRun = False

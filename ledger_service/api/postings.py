@@ -15,7 +15,7 @@ from ledger_service.api.models_postings import (
     ShownTransfer,
     TransactionBody,
 )
-from ledger_service.api.submit import DryRun, submit
+from ledger_service.api.submit import DryRun, dry_run_answer, submit
 from ledger_service.api.transactions import get_transaction
 from ledger_service.dependencies import Held
 from ledger_service.domain.commands import Exchange, LineAsked, PartAsked, Reverse, Transact
@@ -61,7 +61,8 @@ def _refusals(*refusals: Refusal) -> dict[int | str, dict[str, object]]:
     status_code=201,
     summary="Post a transaction of many legs",
     response_model=PostingOut,
-    responses=_refusals(*_OF_NAMED_ACCOUNTS, Refusal.UNBALANCED, Refusal.SHARES_UNDIVIDABLE),
+    responses=dry_run_answer(PostingOut)
+    | _refusals(*_OF_NAMED_ACCOUNTS, Refusal.UNBALANCED, Refusal.SHARES_UNDIVIDABLE),
 )
 async def post_transaction(
     body: TransactionBody, held: Held, key: KeyHeader, dry_run: DryRun = False
@@ -97,7 +98,7 @@ async def post_transaction(
     status_code=201,
     summary="Exchange one currency for another",
     response_model=PostingOut,
-    responses=_refusals(*_OF_NAMED_ACCOUNTS, Refusal.RATE_MISMATCH),
+    responses=dry_run_answer(PostingOut) | _refusals(*_OF_NAMED_ACCOUNTS, Refusal.RATE_MISMATCH),
 )
 async def post_exchange(
     body: ExchangeBody, held: Held, key: KeyHeader, dry_run: DryRun = False
@@ -133,7 +134,8 @@ async def post_exchange(
     status_code=201,
     summary="Reverse a transaction or a part of it",
     response_model=PostingOut,
-    responses=_refusals(
+    responses=dry_run_answer(PostingOut)
+    | _refusals(
         Refusal.UNKNOWN_TRANSACTION,
         Refusal.UNBALANCED,
         Refusal.NOT_REVERSIBLE,

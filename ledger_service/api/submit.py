@@ -1,10 +1,11 @@
 """Hands a command to the processor and gives its answer back as it was committed."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query, Response
+from pydantic import BaseModel
 
 from ledger_service.api.answers import render
 from ledger_service.dependencies import Resources
@@ -18,8 +19,12 @@ DryRun = Annotated[
     bool,
     Query(description="decide now as ever, answer with what would be, and write nothing"),
 ]
-
 _LEDGER_ALONE = re.compile(rb"ledger=([a-z][a-z0-9-]{0,62})")
+
+
+def dry_run_answer(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Declare what a command that answers 201 with `model` answers to a dry run."""
+    return {200: {"model": model, "description": "What would be; nothing is written (`dry_run`)"}}
 
 
 async def held_for(request: LeanRequest, account_id: UUID) -> Resources | None:

@@ -7,7 +7,7 @@ from ledger_service.api.answers import TRANSFER_PATH, refusal_error, render
 from ledger_service.api.bodies import PostedOut, TransferBody
 from ledger_service.api.conditions import conditions_of
 from ledger_service.api.keys import transfer_key
-from ledger_service.api.submit import DryRun, held_for, submit
+from ledger_service.api.submit import DryRun, dry_run_answer, held_for, submit
 from ledger_service.dependencies import Held, Resources
 from ledger_service.domain.batch import Declined, Group, Posted
 from ledger_service.domain.commands import Asked, Transfer
@@ -27,7 +27,8 @@ router = APIRouter(prefix="/ledger/transfer", tags=["transactions"], route_class
     status_code=201,
     summary="Transfer money",
     response_model=PostedOut,
-    responses=body_responses()
+    responses=dry_run_answer(PostedOut)
+    | body_responses()
     | problem_responses(*map(refusal_error, Refusal), KeyReused, KeyInFlight, QueueFull),
 )
 async def transfer(
