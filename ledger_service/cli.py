@@ -17,7 +17,15 @@ if __package__ in (None, ""):  # run as `python ledger_service/cli.py`
 
 import typer
 
-from ledger_service import cli_accounts, cli_events, cli_files, cli_opening, cli_postings, cli_trust
+from ledger_service import (
+    cli_accounts,
+    cli_events,
+    cli_files,
+    cli_opening,
+    cli_postings,
+    cli_reports,
+    cli_trust,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -38,6 +46,7 @@ for area in (cli_accounts, cli_postings, cli_events):
 app.add_typer(cli_trust.app)
 app.add_typer(cli_files.app)
 app.add_typer(cli_opening.app)
+app.add_typer(cli_reports.app)
 
 if __name__ == "__main__":
     app()
