@@ -25,6 +25,8 @@ from ledger_service.terminal import (
 
 REPORT_SECONDS_MAX = 60
 FORMATS = {".pdf": "pdf", ".csv": "csv", ".json": "json"}
+SIDES = ("debit", "credit")
+TEXT_WIDTH_MIN = 8
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 app = typer.Typer(no_args_is_help=True)
 AtSeq = Annotated[int | None, typer.Option(help="as known by this entry", min=0)]
@@ -99,13 +101,8 @@ def trial_balance(
     found = service.get("/ledger/trial-balance", **params)
     if as_json:
         return service.facts(found, "")
-    sections = [
-        name
-        for name in ("opening", "movements", "adjustments", "closing")
-        if name == "closing" or found["period"]
-    ]
-    sides = [(name, side) for name in sections for side in ("debit", "credit")]
-    shown = [f"{name} {side}" if len(sections) > 1 else side for name, side in sides]
+    sides = [(name, side) for name in _sections(found) for side in SIDES]
+    shown = [f"{name}\n{side}" if found["period"] else side for name, side in sides]
     whose = f", {found['period']['name']}" if found["period"] else ""
     table = _table(f"Trial balance{whose}", ("code", "account", "type", "currency"), shown)
     for total in found["totals"]:
@@ -127,9 +124,18 @@ def periods(limit: Limit = 50, ledger: LedgerName = None, as_json: AsJson = Fals
     service.show(found, columns, "Periods")
 
 
+def _sections(found: dict[str, Any]) -> list[str]:
+    """Return what a trial balance has; adjustments only where there are any."""
+    if not found["period"]:
+        return ["closing"]
+    adjusted = any(one["adjustments"][it].strip("0.") for one in found["totals"] for it in SIDES)
+    return ["opening", "movements", *(["adjustments"] if adjusted else []), "closing"]
+
+
 def _facts(line: dict[str, Any]) -> list[Text]:
-    many = f"{line['accounts']} accounts" if line["account_id"] is None else line["account_id"]
-    facts = (line["code"], line["name"] or many, line["type"], line["currency"])
+    count = line["accounts"]
+    whose = line["account_id"] or ("1 account" if count == 1 else f"{count} accounts")
+    facts = (line["code"], line["name"] or whose, line["type"], line["currency"])
     return [Text(printable(one or "")) for one in facts]
 
 
@@ -142,7 +148,7 @@ def _amounts(line: dict[str, Any], sides: Sequence[tuple[str, str]]) -> list[str
 def _table(title: str, texts: Sequence[str], amounts: Sequence[str]) -> Table:
     table = Table(title=Text(printable(title)))
     for name in texts:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", min_width=min(len(name), TEXT_WIDTH_MIN))
     for name in amounts:
         table.add_column(name, justify="right", no_wrap=True)
     return table

@@ -2,10 +2,12 @@
 
 import re
 from importlib.metadata import distribution
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+ROOT = Path(__file__).parents[2]
 PROJECT, EXTRAS = "kairon", frozenset({"embedded"})
 COPYLEFT = re.compile(
     r"\b[AL]?GPL|General Public License|\bSSPL\b|Server Side Public", re.IGNORECASE
@@ -17,13 +19,22 @@ PERMISSIVE = re.compile(
 
 def test_every_runtime_dependency_has_a_permissive_licence() -> None:
     found = {name: _licence(name) for name in _runtime_closure()}
-    assert {"fastapi", "asyncpg", "sqlalchemy", "polars"} <= found.keys()
+    assert {"fastapi", "asyncpg", "sqlalchemy", "polars", "reportlab", "pillow"} <= found.keys()
     bad = [
         f"{name}: {licence or 'names no licence'}"
         for name, licence in sorted(found.items())
         if COPYLEFT.search(licence) or not PERMISSIVE.search(licence)
     ]
     assert not bad, "\n".join(bad)
+
+
+def test_every_font_that_comes_along_has_its_licence_beside_it() -> None:
+    fonts = sorted(ROOT.glob("*_service/**/*.[to]tf"))
+    assert [font.name for font in fonts] == ["DejaVuSans-Bold.ttf", "DejaVuSans.ttf"]
+    for font in fonts:
+        licence = font.with_name("LICENSE").read_text(encoding="utf-8")
+        assert "Permission is hereby granted, free of charge" in licence
+        assert "DejaVu" in licence
 
 
 def _runtime_closure() -> set[str]:
