@@ -6,8 +6,9 @@ the ledger refused the command.
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 if __package__ in (None, ""):  # run as `python ledger_service/cli.py`
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -16,18 +17,41 @@ if __package__ in (None, ""):  # run as `python ledger_service/cli.py`
     use_project_environment()
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from ledger_service import (
-    cli_accounts,
-    cli_events,
-    cli_files,
-    cli_opening,
-    cli_postings,
-    cli_reports,
-    cli_trust,
+from ledger_service import cli_accounts, cli_events, cli_opening, cli_postings, cli_reports
+
+# Commands that bring the database's libraries with them, which take longer to import than most
+# commands take: their modules are imported when they are called.
+LATER = {
+    "verify": "cli_trust",
+    "verify-export": "cli_trust",
+    "seal": "cli_trust",
+    "anchor": "cli_trust",
+    "keygen": "cli_trust",
+    "export": "cli_files",
+    "import": "cli_files",
+    "rebuild": "cli_files",
+}
+
+
+class Commands(TyperGroup):
+    """The commands of all areas; some of them are looked for only by their names."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *LATER]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in LATER:
+            return super().get_command(ctx, cmd_name)
+        area: Any = get_command(import_module(f"ledger_service.{LATER[cmd_name]}").app)
+        return area.commands[cmd_name]
+
+
+app = typer.Typer(
+    cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
@@ -41,12 +65,8 @@ def ledger(
         os.environ["KAIRON_DATA_DIR"] = str(data_dir)
 
 
-for area in (cli_accounts, cli_postings, cli_events):
-    app.add_typer(area.app)
-app.add_typer(cli_trust.app)
-app.add_typer(cli_files.app)
-app.add_typer(cli_opening.app)
-app.add_typer(cli_reports.app)
+for module in (cli_accounts, cli_postings, cli_events, cli_reports, cli_opening):
+    app.add_typer(module.app)
 
 if __name__ == "__main__":
     app()

@@ -57,6 +57,6 @@ def test_the_examples_of_a_page_run_in_their_order(
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
     assert ran.returncode == 0, f"{ran.stdout[-3_000:]}\n{ran.stderr[-3_000:]}"
