@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 
 from ledger_service.export_format import BadExport, ExportReader
 from ledger_service.files.export import ExportRefused, export_ledger, new_file
 from ledger_service.files.restore import ImportRefused, import_ledger
+from ledger_service.main import create_app
 from ledger_service.projections.verifier import verify
+from ledger_service.settings import LedgerSettings
 from ledger_service.tables import MAIN_LEDGER_ID, metadata
 from ledger_service.trust.sealer import seal_what_is_new
 from tests import postgres
+from tests.conftest import Serve
+from tests.integration.ledger.calls import balance, open_account, transfer
 from tests.integration.ledger.histories import write_history
 from tests.postgres import Template, TestDatabases
 
@@ -101,6 +106,29 @@ async def test_an_import_raises_the_epoch(
     await imported(other.ledger_url, await exported(databases.ledger_url), tmp_path / "books")
     async with connected(other.ledger_url) as connection:
         assert await connection.fetchval("SELECT epoch FROM ledger.ledgers") == 1
+
+
+async def test_a_service_that_runs_goes_on_from_what_was_imported(
+    ledger: httpx.AsyncClient,
+    databases: TestDatabases,
+    other: TestDatabases,
+    serve: Serve,
+    tmp_path: Path,
+) -> None:
+    """It has decided on an empty ledger before; an old key gets its first answer there."""
+    settings = LedgerSettings(database_url=other.ledger_url)
+    there = await serve(create_app(settings), base_url="http://ledger")
+    funding, user = await open_account(ledger, "internal"), await open_account(ledger)
+    first = await transfer(ledger, funding, user, "10.00", key="rent")
+    asked = {"currency": "USD", "type": "user"}
+    assert (await there.post("/ledger/account/?dry_run=true", json=asked)).status_code == 200
+    await imported(other.ledger_url, await exported(databases.ledger_url), tmp_path / "books")
+    again = await transfer(there, funding, user, "10.00", key="rent")
+    assert (again.headers["idempotency-replayed"], again.text) == ("true", first.text)
+    assert (await transfer(there, user, funding, "10.01")).status_code == 422
+    assert (await transfer(there, user, funding, "4.00")).status_code == 201
+    assert await balance(there, user) == "6.00"
+    assert await findings(other.ledger_url) == []
 
 
 async def test_a_ledger_of_another_name_is_made(
