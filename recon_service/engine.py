@@ -13,7 +13,8 @@
                choose the records meanwhile: free lines, and open ones that earlier days left
     match      decide every record against the population's free items (pure)
     settle     say what that means for lines, items and breaks (pure: domain/history.py)
-    log        append it all through ReconLogger, while the leases are ours
+    log        append it all through ReconLogger, while the leases are ours; new records at once,
+               before anything is settled
     finalize   prove the population equation, or write nothing and fail
 
 Nothing is written before `log`, so a run that was interrupted simply begins again. A dry run goes
@@ -24,10 +25,8 @@ force: no match, no break, no memory, no superseded attempt.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import polars as pl
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -42,8 +41,8 @@ from recon_service.domain.summary import Summary, sentence, summarise
 from recon_service.match_log import ReconLogger, Writing
 from recon_service.matchers.partition import Outcome, match_partition
 from recon_service.matchers.weights import Weights, shipped
-from recon_service.readers.ledger_items import LedgerUnreadable
-from recon_service.readers.ledger_reader import ALL, LedgerRange, LedgerReader
+from recon_service.readers.ledger_reader import LedgerReader
+from recon_service.readers.ledger_reading import read_reading
 from recon_service.readers.offload import Offload
 from recon_service.readers.statements import Inputs, Statement, read_statement
 from recon_service.repositories import history as memory
@@ -139,11 +138,20 @@ class ReconEngine:
         loaded = await self.load(held.run, show)
         progress = {"ledger_items": loaded.items.height, "partitions": PARTITIONS}
         await show("matching", progress | {"partitions_done": 0})
-        decided = await self.match(held.run, loaded)
+        outcome = await self.match(held.run, loaded)
         await show("writing", {"partitions_done": PARTITIONS})
         async with self.logger.atomic(held, self.clock()) as writing:
-            await self.log(writing, loaded, decided)
-            return await self.finalize(writing, loaded, decided)
+            # What is worked out does not wait for what is being written, nor the other way round.
+            decided, _ = await asyncio.gather(
+                asyncio.to_thread(_settled, held.run, loaded, outcome),
+                self.log_records(writing, loaded),
+            )
+            summary, _ = await asyncio.gather(
+                asyncio.to_thread(_summary, held.run, loaded, decided),
+                self.log(writing, loaded, decided),
+            )
+            await self.finalize(writing, loaded, summary)
+            return summary
 
     async def load(self, run: Run, show: Progress) -> Loaded:
         """Read the statement, the ledger and what earlier runs left behind."""
@@ -172,7 +180,8 @@ class ReconEngine:
         reading = history.plan_reading(
             covered=covered, line_days=statement.days, others=others, margins=Margins.of(run.config)
         )
-        ledger = asyncio.create_task(self._read_ledger(run, reading), name="ledger")
+        reading_ledger = read_reading(self.ledger, run.population, reading, run.config.zone)
+        ledger = asyncio.create_task(reading_ledger, name="ledger")
         try:
             recalled = await self._recall(run, statement, gone)
         except BaseException:
@@ -241,8 +250,8 @@ class ReconEngine:
                 states=await memory.states(connection, Side.EXTERNAL, run.source, looked_at),
             )
 
-    async def match(self, run: Run, loaded: Loaded) -> Decided:
-        """Decide every record, then what that means for lines, items and breaks."""
+    async def match(self, run: Run, loaded: Loaded) -> Outcome:
+        """Decide every record."""
         accepted = loaded.statement.accepted
         held = pl.Series(list(loaded.universe.already_reconciled), dtype=pl.String)
         free = accepted.filter(~pl.col("record_id").is_in(held.implode()))
@@ -250,14 +259,13 @@ class ReconEngine:
         taken = pl.Series(list(loaded.taken_items), dtype=pl.String)
         is_taken = pl.col("internal_id").is_in(taken.implode())
         right, gone = loaded.items.filter(~is_taken), loaded.items.filter(is_taken)
-        outcome = await self.offload(
+        return await self.offload(
             partial(self.matcher, weights=await self._frozen_weights(run)),
             left,
             right.select(records.ITEM_SCHEMA.names()),
             run.config.policy,
             gone.select(records.ITEM_SCHEMA.names()),
         )
-        return await asyncio.to_thread(_settled, run, loaded, outcome)
 
     async def _frozen_weights(self, run: Run) -> Weights | None:
         """Return the weights that the policy names. Raises WeightsUnknown."""
@@ -270,13 +278,16 @@ class ReconEngine:
             raise WeightsUnknown(run.source, version)
         return Weights.from_dict(stored)
 
-    async def log(self, writing: Writing, loaded: Loaded, decided: Decided) -> None:
-        """Append records, lines and decisions; unless it is a dry run, put them in force."""
-        statement = loaded.statement
+    async def log_records(self, writing: Writing, loaded: Loaded) -> None:
+        """Append the records that no run has seen before."""
         known = loaded.known_records.to_frame()
         await writing.append_records(
-            statement.accepted.join(known, on="record_id", how="anti", maintain_order="left")
+            loaded.statement.accepted.join(known, on="record_id", how="anti", maintain_order="left")
         )
+
+    async def log(self, writing: Writing, loaded: Loaded, decided: Decided) -> None:
+        """Append lines and decisions; unless it is a dry run, put them in force."""
+        statement = loaded.statement
         lines = await asyncio.to_thread(
             decisions.run_lines,
             statement.accepted,
@@ -306,9 +317,8 @@ class ReconEngine:
             opened = decisions.facts(new, looked_at, loaded.items, side)
             await writing.change_breaks(side, scope, changes, opened)
 
-    async def finalize(self, writing: Writing, loaded: Loaded, decided: Decided) -> Summary:
+    async def finalize(self, writing: Writing, loaded: Loaded, summary: Summary) -> None:
         """Prove the equations, keep the summary, finish the run. Raises EquationBroken."""
-        summary = await asyncio.to_thread(_summary, writing.held.run, loaded, decided)
         broken = equation.failures(summary.proof)
         if broken:
             raise EquationBroken("; ".join(sentence(term) for term in broken))
@@ -323,25 +333,6 @@ class ReconEngine:
             | {"ledger_items": loaded.items.height}
             | {"partitions": PARTITIONS, "partitions_done": PARTITIONS},
         )
-        return summary
-
-    async def _read_ledger(self, run: Run, reading: history.Reading) -> tuple[int, pl.DataFrame]:
-        if run.population != ALL:
-            await self.ledger.require_account(run.population)
-        head = await self.ledger.head_seq()
-        if reading.after_seq is not None and head < reading.after_seq:
-            raise LedgerUnreadable(
-                "ledger-went-back",
-                f"The ledger ends at seq {head}, but an earlier run read it up to"
-                f" {reading.after_seq}: it was restored or replaced.",
-            )
-        start, end = _instants(reading.days, run.config.zone)
-        by_days = LedgerRange(up_to_seq=head, effective_from=start, effective_to=end)
-        parts = [await self.ledger.read(run.population, by_days)]
-        if reading.after_seq is not None and reading.after_seq < head:
-            new = LedgerRange(up_to_seq=head, after_seq=reading.after_seq)
-            parts.append(await self.ledger.read(run.population, new))
-        return head, pl.concat(parts)
 
 
 def _settled(run: Run, loaded: Loaded, outcome: Outcome) -> Decided:
@@ -388,12 +379,6 @@ def _summary(run: Run, loaded: Loaded, decided: Decided) -> Summary:
         covered=loaded.covered,
         read_to_seq=loaded.read_to_seq,
     )
-
-
-def _instants(days: Days, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Return the first and the last instant of calendar days in a zone."""
-    after = datetime.combine(days.last + timedelta(days=1), time.min, zone).astimezone(UTC)
-    return datetime.combine(days.first, time.min, zone), after - timedelta(microseconds=1)
 
 
 def _merged(read: pl.DataFrame, remembered: pl.DataFrame, config: SourceConfig) -> pl.DataFrame:

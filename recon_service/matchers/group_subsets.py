@@ -80,12 +80,13 @@ def named_subsets(
     `only` are the single rows to look at, by default all.
     """
     batches = named_rows(view, linked["key"], gathering_days=gathering_days)
+    wanted = batches if only is None else batches.filter(pl.col("one").is_in(sorted(only)))
+    if wanted.is_empty():
+        return _search(view, [], "named", budget, 0), set()
     claimed = dict(batches.explode("row").group_by("row").agg(pl.col("one").unique()).iter_rows())
     sources = [_own_parties(view), *(_kindred(view, linked[kind]) for kind in ("party", "word"))]
     found, crowded, incomplete = [], 0, set()
-    if only is not None:
-        batches = batches.filter(pl.col("one").is_in(sorted(only)))
-    for one, pool, named in batches.select("one", "pool", "row").iter_rows():
+    for one, pool, named in wanted.select("one", "pool", "row").iter_rows():
         if pool == SEVERAL_KEYS and len(named) == 1:
             continue  # its only key is a pool of its own
         days = view.many.day[named]

@@ -183,6 +183,8 @@ def _incomplete(view: View, linked: dict[str, Links], differing: Searched) -> Co
     """Return which batches may lack a row that their key does not name; to find it is for later."""
     # Only a fee is as large as a row: what is tolerated in a split is checked against its rows.
     only = {hit.ones[0] for hit in differing.hits if hit.fee == "within 5 %"}
+    if not only:
+        return ()
     nothing = Budget(0)
     return named_subsets(view, linked, nothing, gathering_days=view.span_days, only=only)[1]
 
