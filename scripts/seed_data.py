@@ -1,6 +1,7 @@
 """Seeds demo books through the public API and shows them; safe to repeat.
 
     Internal Float ── 500.00 USD ──▶ Alice ── 100.00 ──▶ Bob ── 50.00 ──▶ Alice
+    Internal Float ┄┄ 200.00 USD held for Bob
 
 Every request carries an Idempotency-Key, so a second run changes nothing and shows the same books.
 """
@@ -90,6 +91,18 @@ def seed_books(ledger: httpx.Client) -> dict[str, str]:
                 "metadata": {"description": description},
             },
         )
+    _post(  # an open hold, with which the examples of holds in the API's pages work
+        ledger,
+        "/ledger/hold/",
+        "seed-hold-1",
+        {
+            "source_account_id": accounts["Internal Float"],
+            "destination_account_id": accounts["Bob"],
+            "amount": "200.00",
+            "currency": "USD",
+            "metadata": {"description": "Bob's refund, not yet confirmed"},
+        },
+    )
     return accounts
 
 

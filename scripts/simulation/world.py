@@ -182,7 +182,9 @@ class World:
             self.luck.choice((*(None,) * 6, "400", "100", "1")),
             self.luck.choice(tuple(LimitsOn)),
         )
-        version = self.model.accounts[account_id].version if self._exists(account_id) else 1
+        version = (
+            self.model.accounts[account_id].version if account_id in self.model.accounts else 1
+        )
         return asked.ChangeAccount(
             self._id(),
             account_id,
@@ -331,9 +333,6 @@ class World:
     def _account(self) -> UUID:
         known = list(self.model.accounts)
         return self.luck.choice(known) if self.luck.random() < 0.98 else self._id()
-
-    def _exists(self, account_id: UUID) -> bool:
-        return account_id in self.model.accounts
 
     def _currency(self, account_id: UUID) -> str:
         found = self.model.accounts.get(account_id)
