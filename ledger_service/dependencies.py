@@ -11,14 +11,13 @@ from ledger_service.feed import Feed
 from ledger_service.ledgers import Books, Ledgers
 from ledger_service.processor import CommandProcessor
 from ledger_service.settings import LedgerSettings
+from ledger_service.tables import LEDGER_PATTERN
 from ledger_service.webhooks.sender import WebhookSender
 from shared.database import Probes
 from shared.errors import AppError
 from shared.money import Currencies
 from shared.streaming import Streams
 from shared.workers import Workers
-
-LEDGER_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
 
 
 class UnknownLedger(AppError):

@@ -26,6 +26,7 @@ from shared.database import schema_metadata
 SCHEMA = "ledger"
 MAIN_LEDGER_ID = 1
 MAIN_LEDGER_NAME = "main"
+LEDGER_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
 INDEXED_VALUE_CHARS = 200
 """So much of a value of metadata is in the index of its key."""
 APPEND_ONLY = (

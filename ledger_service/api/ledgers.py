@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger_service.dependencies import LEDGER_PATTERN, Held
+from ledger_service.dependencies import Held
 from ledger_service.repositories.accounts import all_heads, head_now
+from ledger_service.tables import LEDGER_PATTERN
 from shared.errors import NotFound
 from shared.problems import problem_responses
 

@@ -8,6 +8,7 @@ under the lock of the head, in one transaction
 """
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from ledger_service.export_format import BadExport, ExportReader, Header, TableR
 from ledger_service.files.export import SEAL_TABLES, Progress
 from ledger_service.projections.compare import PROJECTIONS, Replay, insert_rows
 from ledger_service.projections.follow import DoesNotFollow, follow
+from ledger_service.tables import LEDGER_PATTERN
 from shared.bulk import Row
 
 ROWS_PER_COPY = 5_000
@@ -99,6 +101,8 @@ async def import_ledger(
     is written then.
     """
     name = ledger or reader.header.ledger
+    if not re.fullmatch(LEDGER_PATTERN, name):
+        raise ImportRefused(f"{name!r} is no name of a ledger; --ledger names another one.")
     with _told_as_sentences(reader):
         async with connection.transaction():
             ledger_id = await _find_or_add(connection, name)

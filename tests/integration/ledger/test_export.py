@@ -160,6 +160,8 @@ async def test_a_ledger_that_is_not_empty_takes_no_file(
     content, before = await exported(databases.ledger_url), await contents(databases.admin_url)
     with pytest.raises(ImportRefused, match="main is not empty"):
         await imported(databases.ledger_url, content, tmp_path / "books")
+    with pytest.raises(ImportRefused, match="is no name of a ledger"):
+        await imported(databases.ledger_url, content, tmp_path / "books", ledger="Berlin\n")
     with pytest.raises(ImportRefused, match="main of this database has the account"):
         await imported(databases.ledger_url, content, tmp_path / "books", ledger="berlin")
     assert await contents(databases.admin_url) == before
