@@ -3,7 +3,8 @@
     every LEDGER_SEAL_SECONDS, for each ledger whose history has grown
         1. take the ledger's advisory lock                  another process seals: leave it to it
         2. read on from the last seal, some 10,000 entries  in pages, resting between them
-        3. grow both trees                                  one leaf an entry, one a key
+        3. grow both trees                                  one leaf an entry, one a key: PostgreSQL
+                                                            hashes them
         4. write the seal with its leaves and blocks        one transaction; stopped before: nothing
 
 Which keys does a seal cover? Those recorded before its last entry was. Whoever writes later takes
@@ -21,17 +22,18 @@ from typing import NamedTuple
 import asyncpg
 import structlog
 
-from ledger_service.domain.canonical import entry_bytes, key_bytes
-from ledger_service.domain.merkle import Block, Frontier, leaf_hash
-from ledger_service.trust.log_reader import BEGINNING, entry_pages, keys_between
+from ledger_service.domain.merkle import Block, Frontier
+from ledger_service.trust.leaf_hashes import entry_leaves, key_leaves
+from ledger_service.trust.log_reader import BEGINNING
 from shared.clock import Clock, utc_now
 from shared.database import connect
 from shared.problems import is_connection_trouble
 
 ENTRIES_PER_SEAL_MAX = 10_000
+LEAVES_PER_READ = 500
 LEAVES_PER_ROW_MAX = 8_192
 BUSY_SHARE = 0.25
-"""So much of a core the service's own sealer takes at most: transfers come first."""
+"""So much of the time the service's own sealer is at work: transfers come first."""
 STOP_SECONDS_MAX = 1.0
 SEALING_LOCK = 0x5EA1
 log = structlog.get_logger()
@@ -78,8 +80,7 @@ class _Growing:
         self.leaves: list[bytes] = []
         self.blocks: list[Block] = []
 
-    def add(self, data: bytes) -> None:
-        leaf = leaf_hash(data)
+    def add(self, leaf: bytes) -> None:
         self.leaves.append(leaf)
         self.blocks += self.tree.append(leaf)
 
@@ -103,7 +104,7 @@ async def seal_what_is_new(
     """Seal all that is committed and return how many seals that made.
 
     0 also where another process is sealing this ledger. Raises LogDamaged where the history has a
-    gap. `busy_share` is how much of a core it may take.
+    gap. `busy_share` is how much of the time it may be at work.
     """
     if not await connection.fetchval(
         "SELECT pg_try_advisory_lock($1, $2)", SEALING_LOCK, ledger_id
@@ -130,27 +131,31 @@ async def _seal_next(
     pace = _Pace(busy_share)
     entries, keys = _Growing(last.entries), _Growing(last.keys)
     keys_before = last.keys_before
-    async for page in entry_pages(
-        connection, ledger_id, after_seq=last.entries.size, up_to_seq=up_to_seq
-    ):
+    while entries.tree.size < up_to_seq:
+        after_seq = entries.tree.size
         pace.begin()
-        for entry in page.entries:
-            if entry.seq != entries.tree.size + 1:
-                raise LogDamaged(f"seq {entry.seq} follows {entries.tree.size}")
-            entries.add(entry_bytes(entry))
-        keys_before = page.entries[-1].recorded_at
+        rows = await entry_leaves(
+            connection,
+            ledger_id,
+            after_seq=after_seq,
+            up_to_seq=min(after_seq + LEAVES_PER_READ, up_to_seq),
+        )
+        if not rows:
+            raise LogDamaged(f"the journal ends with seq {after_seq}, the head says {last_seq}")
+        for seq, recorded_at, leaf in rows:
+            if seq != entries.tree.size + 1:
+                raise LogDamaged(f"seq {seq} follows {entries.tree.size}")
+            entries.add(leaf)
+            keys_before = recorded_at
         await pace.rest()
-    if entries.tree.size != up_to_seq:
-        raise LogDamaged(f"the journal ends with seq {entries.tree.size}, the head says {last_seq}")
     async with connection.transaction():
         pace.begin()
-        async for key in keys_between(
-            connection, ledger_id, since=last.keys_before, before=keys_before
-        ):
-            keys.add(key_bytes(key))
-            if len(keys.leaves) % 250 == 0:
-                await pace.rest()
-                pace.begin()
+        found = await key_leaves(connection, ledger_id, since=last.keys_before, before=keys_before)
+        while rows := await found.fetch(LEAVES_PER_READ):
+            for (leaf,) in rows:
+                keys.add(leaf)
+            await pace.rest()
+            pace.begin()
         await _write(connection, ledger_id, last.number + 1, entries, keys, keys_before, clock())
     return True
 
@@ -259,7 +264,10 @@ class Sealer:
     async def _seal_all(self) -> None:
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(
-                self._database_url, application_name="kairon ledger sealer"
+                self._database_url,
+                application_name="kairon ledger sealer",
+                # A plan made while a table was small would be kept while it grows.
+                enable_seqscan="off",
             )
         for row in await self._connection.fetch(_BEHIND):
             made = await seal_what_is_new(

@@ -10,6 +10,7 @@ import pytest
 from ledger_service.domain.canonical import entry_bytes, key_bytes
 from ledger_service.domain.merkle import leaf_hash, root_of
 from ledger_service.main import create_app
+from ledger_service.projections.verifier import verify
 from ledger_service.settings import LedgerSettings
 from ledger_service.tables import MAIN_LEDGER_ID
 from ledger_service.trust import sealer
@@ -59,6 +60,23 @@ async def test_a_seal_covers_all_entries_and_the_keys_before_the_last(
     assert (seal["keys_size"], seal["keys_root"]) == (6, root_of(keys))
     leaves = await connection.fetch("SELECT tree, hashes FROM ledger.seal_leaves ORDER BY tree")
     assert [row["hashes"] for row in leaves] == [b"".join(entries), b"".join(keys)]
+
+
+async def test_postgresql_hashes_what_canonical_bytes_are(
+    ledger: httpx.AsyncClient, connection: asyncpg.Connection
+) -> None:
+    funding, user = await open_account(ledger, "internal"), await open_account(ledger)
+    for effective_at in ("1969-12-31T23:59:59.999999Z", "1900-01-01T00:00:00Z"):
+        metadata = {"name": 'Ærøskøbing \U0001f6f6 \\ " \t', "long": "x" * 4_000}
+        facts = {"effective_at": effective_at, "reference": "ü", "metadata": metadata}
+        answer = await transfer(ledger, funding, user, "0.01", key=effective_at, **facts)
+        assert answer.status_code == 201, answer.text
+    refused = await transfer(ledger, user, funding, "7000.00", key="k3", reference="né")
+    assert refused.status_code == 422
+    await open_account(ledger)
+    assert await seal_what_is_new(connection, MAIN_LEDGER_ID) == 1
+    report = await verify(connection, MAIN_LEDGER_ID)
+    assert (report.findings, report.sealed_seq, report.keys) == ([], 5, 3)
 
 
 async def test_what_is_sealed_in_many_steps_has_the_roots_of_one(
