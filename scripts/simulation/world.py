@@ -1,4 +1,4 @@
-"""One world: random commands, each done by the rules and by the model, and the laws after each."""
+"""One world: random commands, done by the rules and by the model, and the laws after each."""
 
 import json
 import random

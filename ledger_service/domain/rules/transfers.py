@@ -73,9 +73,10 @@ def transfer(state: State, command: Transfer, recorded_at: datetime) -> Entry | 
 def wrong_currency(
     currency: str, is_known: bool, source: Account, destination: Account
 ) -> Refused | None:
-    """Refuse a transfer or hold in a currency that is not that of both accounts."""
-    if currency == source.facts.currency == destination.facts.currency:
-        return None
+    """Refuse a transfer or hold in a currency, or minor units, that both accounts do not share."""
+    payer, payee = source.facts, destination.facts
+    if currency == payer.currency == payee.currency:
+        return None if payer.scale == payee.scale else _mixed_scales(currency, source, destination)
     if not is_known and currency not in (source.currency, destination.currency):
         return unknown_currency(currency)
     return Refused(
@@ -86,6 +87,18 @@ def wrong_currency(
             "currency": currency,
             "source_currency": source.currency,
             "destination_currency": destination.currency,
+        },
+    )
+
+
+def _mixed_scales(currency: str, source: Account, destination: Account) -> Refused:
+    return Refused(
+        Refusal.CURRENCY_MISMATCH,
+        f"accounts in {currency} have different numbers of decimals",
+        {
+            "currency": currency,
+            "source_scale": source.scale,
+            "destination_scale": destination.scale,
         },
     )
 

@@ -148,6 +148,14 @@ def test_an_overdraft_limit_of_another_scale_is_refused() -> None:
     assert verdict.refusal is Refusal.AMOUNT_SCALE
 
 
+def test_accounts_of_one_currency_with_different_minor_units_do_not_pay_each_other() -> None:
+    state = books()
+    state.accounts[BOB] = an_account(BOB, scale=3)
+    verdict = refused(decide(state, a_transfer(), NOON))
+    assert verdict.refusal is Refusal.CURRENCY_MISMATCH
+    assert verdict.numbers == {"currency": "USD", "source_scale": 2, "destination_scale": 3}
+
+
 def test_every_debit_has_its_credit() -> None:
     debit = Leg(ALICE, Direction.DEBIT, 100)
     assert unbalanced((debit, Leg(BOB, Direction.CREDIT, 100))) is None
