@@ -15,7 +15,7 @@ from ledger_service.settings import LedgerSettings
 from ledger_service.tables import MAIN_LEDGER_ID
 from ledger_service.trust import sealer
 from ledger_service.trust.log_reader import entry_pages, keys_between
-from ledger_service.trust.sealer import LogDamaged, seal_what_is_new
+from ledger_service.trust.sealer import LogDamaged, Sealer, seal_what_is_new
 from tests.conftest import Serve
 from tests.integration.ledger.calls import open_account, transfer
 from tests.postgres import TestDatabases
@@ -171,3 +171,47 @@ async def test_the_service_seals_by_itself(
     async with asyncio.timeout(20):
         while [row["last"] for row in await connection.fetch(covered)] != [1, 3]:
             await connection.execute("SELECT pg_sleep(0.01)")  # nothing announces a seal
+
+
+async def test_a_sealer_that_waits_for_the_database_stops_at_once(
+    ledger: httpx.AsyncClient, databases: TestDatabases, connection: asyncpg.Connection
+) -> None:
+    await post_some(ledger, 1)
+    admin = await asyncpg.connect(databases.admin_url)
+    transaction = admin.transaction()
+    await transaction.start()
+    await admin.execute("LOCK TABLE ledger.seals")
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = $1::text::regclass"
+    one = Sealer(database_url=databases.ledger_url, interval_seconds=0.01)
+    one.start()
+    async with asyncio.timeout(20):
+        while not await admin.fetchval(waiting, "ledger.seals"):
+            await admin.execute("SELECT pg_sleep(0.01)")  # nothing announces a lock that waits
+    async with asyncio.timeout(5):
+        await one.stop()
+    await transaction.rollback()
+    await admin.close()
+    assert await seal_what_is_new(connection, MAIN_LEDGER_ID) == 1
+
+
+async def test_a_sealer_goes_on_when_it_has_lost_its_connection(
+    ledger: httpx.AsyncClient, databases: TestDatabases, connection: asyncpg.Connection
+) -> None:
+    admin = await asyncpg.connect(databases.admin_url)
+    one = Sealer(database_url=databases.ledger_url, interval_seconds=0.01)
+    one.start()
+    end = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE application_name = 'kairon ledger sealer' AND datname = current_database()"
+    )
+    async with asyncio.timeout(20):
+        while not await admin.fetchval(end):
+            await admin.execute("SELECT pg_sleep(0.01)")  # nothing announces a connection
+        await post_some(ledger, 1)
+        while await last_seal(connection) is None or (
+            (await last_seal(connection))["entries_size"] < 3
+        ):
+            await connection.execute("SELECT pg_sleep(0.01)")  # nothing announces a seal
+    await one.stop()
+    await admin.close()
+    assert await seal_what_is_new(connection, MAIN_LEDGER_ID) == 0
