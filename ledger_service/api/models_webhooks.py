@@ -153,7 +153,7 @@ def webhook_out(webhook: Webhook) -> WebhookOut:
         ledger=webhook.ledger_name,
         url=webhook.url,
         kinds=None if webhook.kinds is None else list(webhook.kinds),
-        status=webhook.status,  # type: ignore[arg-type]  # the table's CHECK knows no other
+        status=webhook.status,
         next_seq=webhook.next_seq,
         lag=webhook.lag,
         attempts=webhook.attempts,
