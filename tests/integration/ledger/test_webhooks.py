@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
 from ledger_service.api.answers import posted_text
+from ledger_service.domain.entries import MOVING_KINDS, EntryKind
 from ledger_service.main import create_app
 from ledger_service.settings import LedgerSettings
 from ledger_service.webhooks.sender import LEASE_SECONDS_MORE, WebhookSender
@@ -17,6 +19,7 @@ from ledger_service.webhooks.targets import REFUSED, Targets
 from shared.database import open_database
 from tests.conftest import Serve
 from tests.integration.ledger.calls import open_account, transfer
+from tests.integration.ledger.histories import write_history
 from tests.integration.ledger.receiver import HANG_UP, Receiver, receiving
 from tests.postgres import TestDatabases
 
@@ -131,6 +134,30 @@ async def test_every_entry_is_sent_in_order_signed_and_as_its_command_was_answer
     opened = receiver.received[0].document
     assert (opened["type"], opened["data"]["events"]) == ("account_opened", [])
     assert (await shown(ledger, hook))["lag"] == 0
+
+
+async def test_entries_of_every_kind_are_sent(
+    databases: TestDatabases,
+    ledger: httpx.AsyncClient,
+    receiver: Receiver,
+    sender_of: Callable[..., WebhookSender],
+) -> None:
+    connection = await asyncpg.connect(databases.ledger_url)
+    count = await write_history(connection, seed=5, steps=400)
+    await webhook(ledger, receiver, from_seq=1)
+    await sender_of().deliver_due()
+    assert receiver.ids == [f"main/{seq}" for seq in range(1, len(receiver.ids) + 1)]
+    assert len(receiver.ids) >= count  # the service expires holds meanwhile
+    journal = "SELECT kind FROM ledger.journal WHERE seq <= $1 ORDER BY seq"
+    kinds = await connection.fetch(journal, len(receiver.ids))
+    await connection.close()
+    sent = [one.document["data"] for one in receiver.received]
+    assert [one["kind"] for one in sent] == [row["kind"] for row in kinds]
+    assert {one["kind"] for one in sent} == set(EntryKind)
+    assert all(one["entry"] for one in sent)
+    moving = [one for one in sent if one["events"]]
+    assert {one["kind"] for one in moving} == set(MOVING_KINDS)
+    assert all({event["seq"] for event in one["events"]} == {one["seq"]} for one in moving)
 
 
 async def test_an_answer_of_500_is_tried_again_later_and_later_until_the_receiver_is_back(
