@@ -112,6 +112,19 @@ async def test_each_currency_of_an_exchange_is_an_item_of_its_own(
     assert events["amount_minor"].to_list() == [920, -920]
 
 
+async def test_texts_of_events_arrive_as_they_were_written(ledger: httpx.AsyncClient) -> None:
+    source, destination = await open_account(ledger), await open_account(ledger)
+    texts = ['a "quote"', "tab\tand\nline", "back\\slash", "ünï ✓ 😀", "", None, "plain", '"']
+    for text in texts:
+        await transfer(ledger, source, destination, reference="R-ü", description=text)
+    reader = LedgerReader(ledger, SCALES)
+    items = await reader.read(destination, LedgerRange(up_to_seq=await reader.head_seq()))
+    assert items["text"].to_list() == texts
+    assert items["reference"].unique().to_list() == ["R-ü"]
+    assert items["counterparty"].null_count() == len(texts)
+    assert items["effective_at"].unique().to_list() == [MOMENT]
+
+
 async def test_yen_have_no_decimals(ledger: httpx.AsyncClient) -> None:
     source, destination = await open_account(ledger, "JPY"), await open_account(ledger, "JPY")
     await transfer(ledger, source, destination, amount="1500", currency="JPY")
