@@ -127,7 +127,15 @@ class Service:
 
     def show(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str) -> None:
         """Print `rows` as JSON, or these columns of them as a table."""
-        show(rows, columns, title, self.as_json)
+        if self.as_json:
+            typer.echo(json.dumps(rows))
+            return
+        table = Table(title=_text(title))
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(_text(_cell(row.get(column))) for column in columns))
+        Console().print(table)
 
     def facts(self, document: Mapping[str, Any], title: str) -> None:
         """Print one document as JSON, or as a table with a line for each member."""
@@ -175,11 +183,6 @@ def base_url() -> str:
     return url or LEDGER_URL_DEFAULT
 
 
-def get(path: str, **params: Any) -> dict[str, Any]:
-    """Return the document at `path` of the running ledger; where there is none, fail."""
-    return Service().get(path, **params)
-
-
 def pairs(given: Sequence[str] | None) -> dict[str, str]:
     """Return KEY=VALUE options as metadata."""
     found = {}
@@ -189,21 +192,6 @@ def pairs(given: Sequence[str] | None) -> dict[str, str]:
             fail(f"{one} is not of the form KEY=VALUE.", Exit.USAGE)
         found[name] = value
     return found
-
-
-def show(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str, as_json: bool
-) -> None:
-    """Print `rows` as JSON, or these columns of them as a table."""
-    if as_json:
-        typer.echo(json.dumps(rows))
-        return
-    table = Table(title=_text(title))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(_text(_cell(row.get(column))) for column in columns))
-    Console().print(table)
 
 
 def progress() -> Progress:
