@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from recon_service.tables import SCHEMA, metadata
 
 BLOCK_ROWS = 25_000
+_MESSAGE_BYTES = 256 * 1024
 _BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
 # PostgreSQL counts days and microseconds from 2000-01-01.
@@ -78,7 +79,7 @@ async def copy_rows(connection: asyncpg.Connection, table: str, rows: pl.DataFra
 
 
 async def _blocks(rows: pl.DataFrame, kinds: list[_Kind]) -> AsyncIterator[bytes]:
-    """Yield the rows as COPY reads them, one block ahead of its reader."""
+    """Yield the rows as COPY reads them, in small pieces, one block ahead of its reader."""
     loop = asyncio.get_running_loop()
     yield _BEGIN
     with ThreadPoolExecutor(1, "copy") as thread:
@@ -86,11 +87,19 @@ async def _blocks(rows: pl.DataFrame, kinds: list[_Kind]) -> AsyncIterator[bytes
         for part in rows.iter_slices(BLOCK_ROWS):
             following = loop.run_in_executor(thread, _block, part, kinds)
             if ahead is not None:
-                yield await ahead
+                for piece in _pieces(await ahead):
+                    yield piece
             ahead = following
         if ahead is not None:
-            yield await ahead
+            for piece in _pieces(await ahead):
+                yield piece
     yield _END
+
+
+def _pieces(block: bytes) -> Iterator[bytes]:
+    """Cut a block into messages that PostgreSQL reads one by one, and that fit into a cache."""
+    for start in range(0, len(block), _MESSAGE_BYTES):
+        yield block[start : start + _MESSAGE_BYTES]
 
 
 def _block(rows: pl.DataFrame, kinds: list[_Kind]) -> bytes:
