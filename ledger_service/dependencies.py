@@ -14,7 +14,7 @@ from ledger_service.settings import LedgerSettings
 from ledger_service.tables import LEDGER_PATTERN
 from ledger_service.webhooks.sender import WebhookSender
 from shared.database import Probes
-from shared.errors import AppError
+from shared.errors import AppError, InvalidRequest
 from shared.money import Currencies
 from shared.streaming import Streams
 from shared.workers import Workers
@@ -92,13 +92,22 @@ async def _resources(
     held: Resources = request.app.state.resources
     if ledger is not None:
         return await held.named(ledger)
-    named = request.path_params.get("account_id") or request.query_params.get("account_id")
-    if named is None:
+    named = request.path_params.get("account_id") or request.query_params.getlist("account_id")
+    if not named:
         return held
     try:
-        return await held.of_account(UUID(named))
+        return await held.of_account(UUID(named if isinstance(named, str) else named[0]))
     except ValueError:  # which the route itself refuses
         return held
 
 
 Held = Annotated[Resources, Depends(_resources)]
+
+
+def _for_real(dry_run: Annotated[bool, Query(include_in_schema=False)] = False) -> None:
+    """Refuse to try what is no command of the books, rather than do it."""
+    if dry_run:
+        raise InvalidRequest("only commands of the books have a dry run; nothing was done")
+
+
+FOR_REAL = Depends(_for_real)

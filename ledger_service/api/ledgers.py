@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger_service.dependencies import Held
+from ledger_service.dependencies import FOR_REAL, Held
 from ledger_service.repositories.accounts import all_heads, head_now
 from ledger_service.tables import LEDGER_PATTERN
 from shared.errors import NotFound
@@ -14,7 +14,7 @@ from shared.problems import problem_responses
 LedgerName = Annotated[
     str, Path(pattern=LEDGER_PATTERN, openapi_examples={"a ledger": {"value": "main"}})
 ]
-router = APIRouter(prefix="/ledger/ledger", tags=["ledgers"])
+router = APIRouter(prefix="/ledger/ledger", tags=["ledgers"], dependencies=[FOR_REAL])
 
 
 class LedgerOut(BaseModel):

@@ -18,7 +18,7 @@ from ledger_service.api.models_webhooks import (
     outcome_out,
     webhook_out,
 )
-from ledger_service.dependencies import Held, Resources
+from ledger_service.dependencies import FOR_REAL, Held, Resources
 from ledger_service.repositories import webhooks as stored
 from ledger_service.repositories.webhooks import WEBHOOKS_MAX, Webhook
 from ledger_service.webhooks.signing import new_secret
@@ -31,7 +31,12 @@ from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import body_responses, problem_responses
 from shared.strict_json import StrictJSONRoute
 
-router = APIRouter(prefix="/ledger/webhook", tags=["webhooks"], route_class=StrictJSONRoute)
+router = APIRouter(
+    prefix="/ledger/webhook",
+    tags=["webhooks"],
+    route_class=StrictJSONRoute,
+    dependencies=[FOR_REAL],
+)
 
 
 class WebhookTargetRefused(AppError):

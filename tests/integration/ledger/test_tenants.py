@@ -142,3 +142,28 @@ async def test_a_dry_run_answers_like_the_real_one_and_writes_nothing(
     real = await ledger.post("/ledger/transfer/", json=body)
     assert real.json()["balances"] == tried.json()["balances"]
     assert real.json()["seq"] == tried.json()["seq"]
+
+
+async def test_of_many_accounts_the_first_chooses_the_ledger(
+    ledger: httpx.AsyncClient, pair: tuple[str, str]
+) -> None:
+    ours = await open_account(ledger)
+    for asked, ledgers_own in (([ours, pair[0]], [ours]), ([*pair, ours], [*pair])):
+        found = (await ledger.get("/ledger/balances", params={"account_id": asked})).json()
+        assert [one["account_id"] for one in found["balances"]] == ledgers_own
+
+
+async def test_what_has_no_dry_run_is_refused_rather_than_done(ledger: httpx.AsyncClient) -> None:
+    url = {"url": "https://hooks.example/ledger"}
+    hook = (await ledger.post("/ledger/webhook/", json=url)).json()["webhook_id"]
+    dry = {"dry_run": "true"}
+    refused = [
+        await ledger.put("/ledger/ledger/paris", params=dry),
+        await ledger.post("/ledger/webhook/", params=dry, json=url),
+        await ledger.patch(f"/ledger/webhook/{hook}", params=dry, json={"status": "paused"}),
+        await ledger.delete(f"/ledger/webhook/{hook}", params=dry),
+    ]
+    assert {(one.status_code, one.json()["code"]) for one in refused} == {(422, "invalid_request")}
+    assert (await ledger.get("/ledger/ledger/paris")).status_code == 404
+    listed = (await ledger.get("/ledger/webhook/")).json()["webhooks"]
+    assert [(one["webhook_id"], one["status"]) for one in listed] == [(hook, "active")]
