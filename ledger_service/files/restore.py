@@ -29,6 +29,8 @@ ROWS_PER_COPY = 5_000
 SEAL_ROWS_PER_INSERT = 20
 KEY_BYTES = 16
 
+# Imports go one after another: none sees the accounts of one that has not ended.
+_TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtext('kairon import'))"
 _FIND = "SELECT ledger_id FROM ledger.ledgers WHERE name = $1"
 _ADD = """
 INSERT INTO ledger.ledgers (ledger_id, name)
@@ -105,6 +107,7 @@ async def import_ledger(
         raise ImportRefused(f"{name!r} is no name of a ledger; --ledger names another one.")
     with _told_as_sentences(reader):
         async with connection.transaction():
+            await connection.execute(_TAKE_TURN)
             ledger_id = await _find_or_add(connection, name)
             head = await EventStore(ledger_id).read_head(connection, lock=True)
             if head.last_seq or await connection.fetchval(_HAS_KEYS, ledger_id):

@@ -1,5 +1,6 @@
 """A whole ledger goes to a file and comes back as it was, or not at all."""
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Callable
@@ -97,6 +98,39 @@ async def test_an_imported_ledger_is_the_exported_one(
     assert await exported(other.ledger_url) == content
     assert await contents(other.admin_url) == await contents(databases.admin_url)
     assert await findings(other.ledger_url) == []
+
+
+HELD_BEFORE_THE_HEAD = """
+INSERT INTO ledger.ledgers VALUES (2, 'berlin'), (3, 'paris');
+CREATE FUNCTION ledger.hold() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NEW; END';
+CREATE TRIGGER hold BEFORE UPDATE ON ledger.ledgers EXECUTE FUNCTION ledger.hold();
+SELECT pg_advisory_lock(42);
+"""
+WAITING = """
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+async def test_imports_at_the_same_time_put_no_account_into_two_ledgers(
+    databases: TestDatabases, other: TestDatabases, tmp_path: Path
+) -> None:
+    await sealed_history(databases.ledger_url, seed=1)
+    content = await exported(databases.ledger_url)
+    async with connected(other.admin_url) as connection:
+        await connection.execute(HELD_BEFORE_THE_HEAD)
+        imports = [
+            asyncio.create_task(imported(other.ledger_url, content, tmp_path / name, ledger=name))
+            for name in ("berlin", "paris")
+        ]
+        async with asyncio.timeout(60):
+            while await connection.fetchval(WAITING) < 2:
+                pass
+    outcomes = await asyncio.gather(*imports, return_exceptions=True)
+    (refused,) = [one for one in outcomes if one is not None]
+    assert isinstance(refused, ImportRefused)
+    assert "one account cannot be in two ledgers" in str(refused)
 
 
 async def test_an_import_raises_the_epoch(
