@@ -88,14 +88,7 @@ def verify_file(
 @app.command(name="seal")
 def seal_now(ledger: LedgerName = MAIN_LEDGER_NAME) -> None:
     """Seal at once what the service would seal in a while."""
-
-    async def run() -> Anchor | None:
-        async with _ledger(ledger) as (connection, ledger_id):
-            await seal_what_is_new(connection, ledger_id)
-            return await last_seal(connection, ledger_id)
-
-    with _trouble_explained():
-        seal = asyncio.run(run())
+    seal = _sealed(ledger)
     if seal is None:
         typer.echo("There is nothing to seal.")
     else:
@@ -115,14 +108,7 @@ def write_anchor(
         fail(f"The key cannot be read: {error}.", Exit.USAGE)
     except BadAnchor as error:
         fail(f"{error}.", Exit.USAGE)
-
-    async def run() -> Anchor | None:
-        async with _ledger(ledger) as (connection, ledger_id):
-            await seal_what_is_new(connection, ledger_id)
-            return await last_seal(connection, ledger_id)
-
-    with _trouble_explained():
-        seal = asyncio.run(run())
+    seal = _sealed(ledger)
     if seal is None:
         fail(f"The ledger {ledger} has no entries to anchor.", Exit.USAGE)
     try:
@@ -168,6 +154,18 @@ def _anchor(file: Path | None, public_key: Path | None) -> Anchor | None:
         fail(f"The anchor or the key cannot be read: {error}.", Exit.USAGE)
     except BadAnchor as error:
         fail(f"{error}.", Exit.DISAGREEMENT)
+
+
+def _sealed(ledger: str) -> Anchor | None:
+    """Seal what is new, and return the last seal; None where the ledger has no entries."""
+
+    async def run() -> Anchor | None:
+        async with _ledger(ledger) as (connection, ledger_id):
+            await seal_what_is_new(connection, ledger_id)
+            return await last_seal(connection, ledger_id)
+
+    with _trouble_explained():
+        return asyncio.run(run())
 
 
 @asynccontextmanager

@@ -3,10 +3,11 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Select, Text, cast, literal_column, select
+from sqlalchemy import Boolean, Select, Text, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.domain.entries import Entry, EntryKind
+from ledger_service.repositories.rows import ENTRY_COLUMNS
 from ledger_service.state_reader import entry_of
 from ledger_service.tables import journal
 
@@ -47,12 +48,4 @@ def changes_statement(ledger_id: int, account_id: UUID, after_seq: int) -> Selec
 
 
 def _entries(ledger_id: int) -> Select[Any]:
-    return select(
-        journal.c.seq,
-        journal.c.entry_id,
-        journal.c.kind,
-        journal.c.effective_at,
-        journal.c.recorded_at,
-        journal.c.reference,
-        cast(journal.c.payload, Text).label("payload"),
-    ).where(journal.c.ledger_id == ledger_id)
+    return select(*ENTRY_COLUMNS).where(journal.c.ledger_id == ledger_id)

@@ -12,21 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger_service.domain.entries import Entry, EntryKind, HoldMoved
 from ledger_service.domain.model import Hold, HoldStatus
 from ledger_service.domain.rules.holds import expired
+from ledger_service.repositories.rows import ENTRY_COLUMNS
 from ledger_service.state_reader import entry_of
 from ledger_service.tables import holds, journal
 from shared.rows import fetch_page
 
 CHANGES_SHOWN_MAX = 500
 _HOLD = [holds.c[name] for name in Hold._fields]
-_ENTRY = (
-    journal.c.seq,
-    journal.c.entry_id,
-    journal.c.kind,
-    journal.c.effective_at,
-    journal.c.recorded_at,
-    journal.c.reference,
-    cast(journal.c.payload, Text).label("payload"),
-)
 # As the index has it, to the letter: only then does the planner know that it fits.
 _OF_HOLD = text(r"kind LIKE 'hold\_%' AND payload #>> '{hold,hold_id}' = :hold_id")
 
@@ -51,7 +43,7 @@ async def find_hold(
     database: AsyncEngine, ledger_id: int, hold_id: UUID, *, now: datetime
 ) -> HoldHistory | None:
     """Return a hold as of `now` from its entries, None where there is none."""
-    placing = select(*_ENTRY).where(
+    placing = select(*ENTRY_COLUMNS).where(
         journal.c.ledger_id == ledger_id,
         journal.c.entry_id == hold_id,
         journal.c.kind == EntryKind.HOLD_PLACED,
@@ -94,7 +86,7 @@ async def holds_page(
 def history_statement(ledger_id: int, hold_id: UUID) -> Select[Any]:
     """Return the statement of the last entries of a hold, the latest first."""
     return (
-        select(*_ENTRY)
+        select(*ENTRY_COLUMNS)
         .where(journal.c.ledger_id == ledger_id, _OF_HOLD.bindparams(hold_id=str(hold_id)))
         .order_by(journal.c.seq.desc())
         .limit(CHANGES_SHOWN_MAX)

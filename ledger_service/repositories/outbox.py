@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Text, Update, case, cast, or_, select, update
+from sqlalchemy import Update, case, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.domain.entries import Entry, Event
 from ledger_service.domain.model import Direction
 from ledger_service.repositories.events import events_of_entries
+from ledger_service.repositories.rows import ENTRY_COLUMNS
 from ledger_service.repositories.webhooks import COLUMNS, Webhook, webhook_of
 from ledger_service.state_reader import entry_of
 from ledger_service.tables import events, journal, ledgers, webhooks
@@ -101,15 +102,7 @@ async def next_entries(database: AsyncEngine, webhook: Webhook, limit: int) -> P
     """Return at most `limit` entries from `next_seq` on, in the order of seq."""
     end = min(webhook.last_seq, webhook.next_seq + ENTRIES_LOOKED_AT_MAX - 1)
     statement = (
-        select(
-            journal.c.seq,
-            journal.c.entry_id,
-            journal.c.kind,
-            journal.c.effective_at,
-            journal.c.recorded_at,
-            journal.c.reference,
-            cast(journal.c.payload, Text).label("payload"),
-        )
+        select(*ENTRY_COLUMNS)
         .where(
             journal.c.ledger_id == webhook.ledger_id,
             journal.c.seq.between(webhook.next_seq, end),

@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Text, cast, select, tuple_
+from sqlalchemy import Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger_service.domain.entries import Entry
 from ledger_service.domain.model import LatePolicy, Period, PeriodStatus
 from ledger_service.repositories.pages import seq_before_effective
-from ledger_service.repositories.rows import is_transaction
+from ledger_service.repositories.rows import ENTRY_COLUMNS, is_transaction
 from ledger_service.state_reader import entry_of
 from ledger_service.tables import journal, periods
 from shared.rows import fetch_page
@@ -55,15 +55,7 @@ async def late_page(
     """
     first = await seq_before_effective(database, ledger_id, period.ends_at)
     statement = (
-        select(
-            journal.c.seq,
-            journal.c.entry_id,
-            journal.c.kind,
-            journal.c.effective_at,
-            journal.c.recorded_at,
-            journal.c.reference,
-            cast(journal.c.payload, Text).label("payload"),
-        )
+        select(*ENTRY_COLUMNS)
         .where(
             journal.c.ledger_id == ledger_id,
             journal.c.seq > max(first, after_seq),

@@ -1,14 +1,25 @@
-"""Which part of the history a list shows, and what its rows tell of an entry's metadata."""
+"""What rows tell of an entry and of its metadata, and which part of the history a list shows."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, case, func, literal, literal_column, null
+from sqlalchemy import ColumnElement, Text, case, cast, func, literal, literal_column, null
 
 from ledger_service.domain.entries import MOVING_KINDS
+from ledger_service.tables import journal
 
+# An entry as the journal keeps it; the payload is its text, to the byte.
+ENTRY_COLUMNS: tuple[ColumnElement[Any], ...] = (
+    journal.c.seq,
+    journal.c.entry_id,
+    journal.c.kind,
+    journal.c.effective_at,
+    journal.c.recorded_at,
+    journal.c.reference,
+    cast(journal.c.payload, Text).label("payload"),
+)
 USER_TEXTS = frozenset({"reference", "description", "counterparty"})
 # Literals, not parameters: only then does the planner know that a partial index fits.
 _MOVING: list[ColumnElement[str]] = [literal_column(f"'{kind}'") for kind in MOVING_KINDS]

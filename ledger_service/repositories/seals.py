@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Integer, Select, Text, cast, func, select
+from sqlalchemy import Integer, Select, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger_service.domain.canonical import StoredEntry, StoredEvent
@@ -20,6 +20,7 @@ from ledger_service.domain.merkle import (
     root_of,
     split_hashes,
 )
+from ledger_service.repositories.rows import ENTRY_COLUMNS
 from ledger_service.tables import events, journal, seal_blocks, seal_leaves, seals
 
 Tree = Literal["entries", "keys"]
@@ -67,15 +68,9 @@ async def find_stored_entry(
     database: AsyncEngine, ledger_id: int, entry_id: UUID
 ) -> StoredEntry | None:
     """Return the entry of this id with its events as stored, None where there is none."""
-    entry = select(
-        journal.c.seq,
-        journal.c.entry_id,
-        journal.c.kind,
-        journal.c.effective_at,
-        journal.c.recorded_at,
-        journal.c.reference,
-        cast(journal.c.payload, Text),
-    ).where(journal.c.ledger_id == ledger_id, journal.c.entry_id == entry_id)
+    entry = select(*ENTRY_COLUMNS).where(
+        journal.c.ledger_id == ledger_id, journal.c.entry_id == entry_id
+    )
     async with database.connect() as connection:
         row = (await connection.execute(entry)).one_or_none()
         if row is None:

@@ -10,8 +10,6 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Select,
-    Text,
-    cast,
     exists,
     literal_column,
     or_,
@@ -33,6 +31,7 @@ from ledger_service.repositories.pages import (
     seq_before_effective,
 )
 from ledger_service.repositories.rows import (
+    ENTRY_COLUMNS,
     USER_TEXTS,
     Range,
     effective_within,
@@ -143,15 +142,7 @@ async def find_transaction(
     database: AsyncEngine, ledger_id: int, transaction_id: UUID
 ) -> Entry | None:
     """Return the journal entry of a transaction, None where there is none."""
-    statement = select(
-        journal.c.seq,
-        journal.c.entry_id,
-        journal.c.kind,
-        journal.c.effective_at,
-        journal.c.recorded_at,
-        journal.c.reference,
-        cast(journal.c.payload, Text).label("payload"),
-    ).where(
+    statement = select(*ENTRY_COLUMNS).where(
         journal.c.ledger_id == ledger_id,
         journal.c.entry_id == transaction_id,
         is_transaction(journal.c.kind),
