@@ -15,11 +15,15 @@ from ledger_service.api.documents.accounts import (
     opened_account_document,
 )
 from ledger_service.api.documents.dating import dating_members
-from ledger_service.api.documents.holds import captured_hold_document, changed_hold_document
+from ledger_service.api.documents.holds import (
+    captured_hold_document,
+    changed_hold_document,
+    held_balances_document,
+)
 from ledger_service.api.documents.periods import changed_period_document
 from ledger_service.api.documents.transactions import posted_document
 from ledger_service.domain.batch import Declined, Outcome, Posted
-from ledger_service.domain.entries import Entry, EntryKind, Event, Transferred
+from ledger_service.domain.entries import Entry, EntryKind, Event, HoldMoved, Transferred
 from ledger_service.domain.payloads import metadata_text
 from ledger_service.domain.refusals import Refusal
 from shared.clock import instant_text
@@ -64,11 +68,25 @@ def render(outcome: Outcome, path: str, ledger: str) -> Answer:
     Raises KeyReused.
     """
     if isinstance(outcome, Posted):
-        return Answer(201, posted_text(outcome.entry, outcome.events, ledger))
+        return Answer(
+            201,
+            _tried_text(outcome, ledger)
+            if outcome.left
+            else posted_text(outcome.entry, outcome.events, ledger),
+        )
     error = outcome_error(outcome)
     if isinstance(error, KeyReused):
         raise error
     return Answer(error.status, json_text(problem_document(error, path)))
+
+
+def _tried_text(outcome: Posted, ledger: str) -> str:
+    """Return the answer to a dry run: that of the real one, and what holds would keep."""
+    entry, events, _, left = outcome
+    text = posted_text(entry, events, ledger)
+    if not isinstance(entry.body, HoldMoved) or events:
+        return text
+    return json_text(json.loads(text) | {"balances": held_balances_document(left)})
 
 
 def outcome_error(outcome: Outcome) -> AppError:

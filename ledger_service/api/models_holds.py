@@ -203,10 +203,22 @@ class HoldChangeOut(_Out):
     metadata: dict[str, Any]
 
 
+class HeldBalanceOut(_Out):
+    """What an account has with its holds, on its normal side."""
+
+    balance: str
+    pending_debits: str
+    pending_credits: str
+    available: str
+
+
 class ChangedHoldOut(HoldOut):
     """A hold as a command left it."""
 
     change: HoldChangeOut
+    balances: dict[UUID, HeldBalanceOut] | None = Field(
+        default=None, description="in a dry run: what both accounts would be left with"
+    )
 
 
 class CaptureOut(PostingOut):

@@ -76,7 +76,7 @@ def raise_if_reused(outcomes: Sequence[Outcome]) -> None:
 
 
 def _posted(place: int, posted: Posted) -> str:
-    entry, events, was_there = posted
+    entry, events, was_there, _ = posted
     assert isinstance(entry.body, Transferred), "a batch holds transfers"
     replayed = ',"replayed":true' if was_there else ""
     return (

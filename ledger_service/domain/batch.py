@@ -18,11 +18,16 @@ from ledger_service.domain.state import Changes, State
 
 
 class Posted(NamedTuple):
-    """The command was accepted; `is_replayed` where its key had posted it before."""
+    """The command was accepted; `is_replayed` where its key had posted it before.
+
+    `left` are the accounts that it changed, as it left them; only a dry run tells, for the log
+    cannot tell again.
+    """
 
     entry: Entry
     events: tuple[Event, ...]
     is_replayed: bool = False
+    left: tuple[Account, ...] = ()
 
 
 class Declined(NamedTuple):
@@ -80,6 +85,7 @@ class Decided:
     periods: dict[UUID, Period] = field(default_factory=dict)
     is_plain: bool = True
     """Whether all entries transfer money or open accounts: these are written the short way."""
+    is_dry: bool = False
 
     def find_kept(self, key: Key) -> Kept | None:
         return self.kept.get(key.key_hash) or self.known.get(key.key_hash)
@@ -93,6 +99,7 @@ class Decided:
             self.state.fork(),
             self.recorded_at,
             ChainMap(self.kept, cast("dict[bytes, Kept]", self.known)),
+            is_dry=self.is_dry,
         )
 
     def absorb(self, fork: "Decided") -> None:
@@ -136,7 +143,9 @@ def decide_group(decided: Decided, group: Group) -> list[Outcome]:
     """
     if group.is_dry:
         plain = [asked._replace(key=None) for asked in group.asked]
-        return decide_group(decided.fork(), Group(plain, is_atomic=group.is_atomic))
+        fork = decided.fork()
+        fork.is_dry = True
+        return decide_group(fork, Group(plain, is_atomic=group.is_atomic))
     first = None if group.key is None else decided.find_kept(group.key)
     if group.key is not None and first is not None:
         if first.key.fingerprint != group.key.fingerprint:
@@ -178,7 +187,10 @@ def _decide_one(decided: Decided, asked: Asked) -> Outcome:
     if isinstance(verdict, Refused):
         outcome = Declined(verdict)
     else:
-        outcome = Posted(verdict, decided.take(verdict).events)
+        changes = decided.take(verdict)
+        outcome = Posted(verdict, changes.events)
+        if decided.is_dry:
+            outcome = outcome._replace(left=changes.accounts)
     if key is not None:
         decided.kept[key.key_hash] = Kept(key, outcome)
     return outcome

@@ -7,7 +7,7 @@ from typing import Any
 from ledger_service.api.documents.dating import dating_members
 from ledger_service.api.documents.transactions import posted_document
 from ledger_service.domain.entries import Entry, Event, HoldMoved
-from ledger_service.domain.model import Hold
+from ledger_service.domain.model import Account, Direction, Hold
 from ledger_service.repositories.holds import HoldHistory, HoldNow
 from shared.clock import instant_text
 from shared.money import format_minor
@@ -21,6 +21,24 @@ def changed_hold_document(entry: Entry, _: Sequence[Event]) -> dict[str, Any]:
 def captured_hold_document(entry: Entry, events: Sequence[Event]) -> dict[str, Any]:
     """Return the transaction that a capture posted, with the hold as it left it."""
     return posted_document(entry, events) | {"hold": hold_document(_body(entry).hold)}
+
+
+def held_balances_document(accounts: Sequence[Account]) -> dict[str, Any]:
+    """Return what is posted, held and available on each account, on its normal side."""
+    return {str(account.account_id): _held_balance(account) for account in accounts}
+
+
+def _held_balance(account: Account) -> dict[str, str]:
+    balance_minor, taken_minor = account.balance_minor, account.held_debits_minor
+    if account.facts.normal_side is Direction.DEBIT:
+        balance_minor, taken_minor = -balance_minor, account.held_credits_minor
+    amounts_minor = {
+        "balance": balance_minor,
+        "pending_debits": account.held_debits_minor,
+        "pending_credits": account.held_credits_minor,
+        "available": balance_minor - taken_minor,
+    }
+    return {name: format_minor(minor, account.scale) for name, minor in amounts_minor.items()}
 
 
 def shown_hold_document(found: HoldNow) -> dict[str, Any]:

@@ -201,6 +201,20 @@ async def test_a_dry_run_tells_and_writes_nothing(ledger: httpx.AsyncClient, pai
     path = f"/ledger/hold/{hold_id}"
     would = await place(ledger, pair, "40.00", dry_run=True)
     assert (would.status_code, would.json()["remaining"]) == (200, "40.00")
+    assert would.json()["balances"] == {
+        pair[0]: {
+            "balance": "100.00",
+            "pending_debits": "100.00",
+            "pending_credits": "0.00",
+            "available": "0.00",
+        },
+        pair[1]: {
+            "balance": "0.00",
+            "pending_debits": "0.00",
+            "pending_credits": "100.00",
+            "available": "0.00",
+        },
+    }
     for operation, body in (
         ("increase", {"amount": "40.00"}),
         ("capture", {}),
