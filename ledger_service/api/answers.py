@@ -68,11 +68,9 @@ def render(outcome: Outcome, path: str, ledger: str) -> Answer:
     Raises KeyReused.
     """
     if isinstance(outcome, Posted):
+        entry, events, _, left = outcome
         return Answer(
-            201,
-            _tried_text(outcome, ledger)
-            if outcome.left
-            else posted_text(outcome.entry, outcome.events, ledger),
+            201, _tried_text(outcome, ledger) if left else posted_text(entry, events, ledger)
         )
     error = outcome_error(outcome)
     if isinstance(error, KeyReused):
